@@ -1,0 +1,1 @@
+"""Command line: one short file a verb; heavy imports inside the verb."""

@@ -1,0 +1,1 @@
+"""Data: folders and manifests in, checked samples and pixels out."""

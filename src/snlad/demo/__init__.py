@@ -1,0 +1,1 @@
+"""Demo: an embedded multi-class data set of real textures with made defects."""

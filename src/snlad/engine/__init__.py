@@ -1,0 +1,1 @@
+"""Engine: training, evaluation and the run folder."""

@@ -1,0 +1,56 @@
+"""The errors that snlad raises on purpose, each one sentence with the value, the rule and the next step.
+
+    SnladError
+    ├── UsageError            a wrong command or argument
+    │   └── MissingExtraError a verb needs an optional dependency
+    ├── ConfigError           a wrong configuration
+    ├── DataError             a wrong data folder, manifest or mask
+    │   └── ImageError        one picture that cannot be read
+    ├── WeightsError          teacher weights that are missing or wrong
+    ├── ArtifactError         a model folder or checkpoint that is damaged or foreign
+    ├── MetricError           scores that cannot be ranked
+    └── TrainingError         training that cannot go on
+"""
+
+
+class SnladError(Exception):
+    """Anything that snlad refuses to do; the message says what, why and what to do next."""
+
+
+class UsageError(SnladError):
+    """A wrong command or argument."""
+
+
+class MissingExtraError(UsageError):
+    """A verb needs an optional dependency; the message prints the install line."""
+
+    def __init__(self, verb: str, extra: str) -> None:
+        super().__init__(f"{verb} needs the extra '{extra}': run  pip install 'snlad[{extra}]'")
+
+
+class ConfigError(SnladError):
+    """A wrong configuration."""
+
+
+class DataError(SnladError):
+    """A wrong data folder, manifest or mask."""
+
+
+class ImageError(DataError):
+    """One picture that cannot be read."""
+
+
+class WeightsError(SnladError):
+    """Teacher weights that are missing or wrong."""
+
+
+class ArtifactError(SnladError):
+    """A model folder or checkpoint that is damaged or foreign."""
+
+
+class MetricError(SnladError):
+    """Scores that cannot be ranked."""
+
+
+class TrainingError(SnladError):
+    """Training that cannot go on."""

@@ -1,0 +1,1 @@
+"""Losses: what the student is asked to learn, one equation a file."""

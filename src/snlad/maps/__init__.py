@@ -1,0 +1,1 @@
+"""Maps: where teacher and student disagree, one equation a file."""

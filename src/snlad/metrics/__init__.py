@@ -1,0 +1,1 @@
+"""Metrics: the seven numbers of protocol snlad-v1, without torch."""

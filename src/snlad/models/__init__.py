@@ -1,0 +1,1 @@
+"""Networks: teacher, students, CRAM, and the detector that joins them."""
