@@ -1,0 +1,76 @@
+"""Configuration in, networks and functions out: the one place that reads a ``Config``."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import Tensor, nn
+
+from snlad.config import Config
+from snlad.losses.structural import LossWeights, structural_loss
+from snlad.maps.affinity_difference import affinity_difference_map
+from snlad.maps.feature_distance import feature_distance_map
+from snlad.models.cram import Cram
+from snlad.models.detector import Detector, MapFunction
+from snlad.models.forward import ForwardStudent
+from snlad.models.reverse import ReverseStudent
+from snlad.models.teacher import Teacher
+from snlad.pyramid import Pyramid
+
+LossFunction = Callable[[Pyramid, Pyramid], Mapping[str, Tensor]]
+"""(teacher, student) -> weighted loss terms by name; training minimises their sum."""
+
+
+def build_teacher(config: Config) -> Teacher:
+    """The teacher's architecture with random weights; ``load_pretrained`` fills it."""
+    return Teacher(config.teacher.name, levels=config.teacher.levels, image_size=config.image_size)
+
+
+def build_student(config: Config, teacher: Teacher) -> nn.Module:
+    """The student that ``student.distillation`` names, with CRAM where ``cram.reading`` asks."""
+    if config.student.distillation == "forward":
+        crams = [_build_cram(config, channels) for channels in teacher.channels]
+        return ForwardStudent(teacher, crams=crams if config.cram.reading != "none" else None)
+    return ReverseStudent.for_teacher(
+        teacher,
+        cram=_build_cram(config, teacher.next_channels),
+        dropout=config.student.dropout,
+    )
+
+
+def build_loss(config: Config) -> LossFunction:
+    """Weighted distillation terms by name."""
+    return partial(structural_loss, weights=LossWeights(**config.loss.model_dump()))
+
+
+def build_maps(config: Config) -> dict[str, MapFunction]:
+    """The maps in force by name."""
+    corners = config.maps.align_corners
+    maps: dict[str, MapFunction] = {
+        "feature": partial(feature_distance_map, levels=config.maps.levels, align_corners=corners)
+    }
+    if config.maps.affinity:
+        maps["affinity"] = partial(affinity_difference_map, align_corners=corners)
+    return maps
+
+
+def build_detector(
+    config: Config,
+    student: nn.Module | None = None,
+    maps: Mapping[str, MapFunction] | None = None,
+) -> Detector:
+    """Teacher, student and maps joined; a student or maps of the user's own replace ours."""
+    teacher = build_teacher(config)
+    return Detector(
+        teacher,
+        build_student(config, teacher) if student is None else student,
+        build_maps(config) if maps is None else maps,
+        how=config.maps.combine,
+        score=config.maps.score,
+        sigma_px=config.maps.sigma_px,
+    )
+
+
+def _build_cram(config: Config, channels: int) -> nn.Module | None:
+    if config.cram.reading == "none":
+        return None
+    return Cram(channels, config.cram.centers, config.cram.reading)

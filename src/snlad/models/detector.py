@@ -1,0 +1,97 @@
+"""The detector: teacher, student and maps joined; images in [0, 1] in, anomaly maps out."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from snlad.maps.overall import combine, image_score
+from snlad.maps.smoothing import gaussian_smooth
+from snlad.models.teacher import Teacher
+from snlad.pyramid import Pyramid
+
+MapFunction = Callable[[Pyramid, Pyramid, tuple[int, int]], Tensor]
+"""(teacher, student, (H, W)) -> map (B, 1, H, W), higher where they disagree."""
+
+MAP_SIZE = (256, 256)
+"""Every map has this (height, width), whatever the input size (protocol snlad-v1)."""
+
+
+class Detector(nn.Module):
+    """A frozen teacher, a student, and the maps of their disagreement.
+
+    Args:
+        teacher: images -> pyramid; stays frozen and in eval mode.
+        student: ``student(images, teacher_pyramid)`` -> pyramid of the same shapes.
+        maps: map functions by name; ``overall`` is made from all of them.
+        how: the way the maps become one: ``sum``, ``scaled-sum`` or ``product``.
+        score: the way the overall map becomes an image score: ``top`` (1 %) or ``max``.
+        sigma_px: Gaussian smoothing of the overall map, in pixels of 256 x 256.
+    """
+
+    map_mean: Tensor
+    map_spread: Tensor
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        student: nn.Module,
+        maps: Mapping[str, MapFunction],
+        *,
+        how: Literal["sum", "scaled-sum", "product"],
+        score: Literal["top", "max"],
+        sigma_px: float,
+    ) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.student = student
+        self.maps = dict(maps)
+        self.how, self.score, self.sigma_px = how, score, sigma_px
+        self.register_buffer("map_mean", torch.zeros(len(maps)))
+        self.register_buffer("map_spread", torch.ones(len(maps)))
+
+    def features(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Pyramid, Pyramid]:
+        """Teacher's and student's pyramids of images in [0, 1]."""
+        teacher = self.teacher(images)
+        return teacher, self.student(images, teacher)
+
+    def raw_maps(self, teacher: Pyramid, student: Pyramid) -> dict[str, Tensor]:
+        """Each map by name, unscaled and not smoothed, (B, 1, 256, 256) float32."""
+        return {name: map_(teacher, student, MAP_SIZE) for name, map_ in self.maps.items()}
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
+        """Raw maps by name and ``overall``: combined and smoothed, all (B, 1, 256, 256)."""
+        maps = self.raw_maps(*self.features(images))
+        overall = combine(maps, self._by_name(self.map_mean), self._by_name(self.map_spread), self.how)
+        return {**maps, "overall": gaussian_smooth(overall, self.sigma_px)}
+
+    def image_score(
+        self, overall: Float[Tensor, "B 1 H W"], valid: Bool[Tensor, "B 1 H W"] | None = None
+    ) -> Float[Tensor, " B"]:
+        """Image scores of overall maps; only ``valid`` pixels count."""
+        return image_score(overall, valid, self.score)
+
+    @torch.no_grad()
+    def fit_scale(self, batches: Iterable[tuple[Pyramid, Pyramid, Tensor | None]]) -> None:
+        """Set each map's mean and spread from normal training images.
+
+        Args:
+            batches: teacher pyramid, student pyramid and valid pixels (B, 1, 256, 256) or ``None``.
+        """
+        count = torch.zeros((), dtype=torch.float64)
+        total = torch.zeros(len(self.maps), 2, dtype=torch.float64)
+        for teacher, student, valid in batches:
+            maps = torch.stack(list(self.raw_maps(teacher, student).values())).double()
+            weight = torch.ones_like(maps[0]) if valid is None else valid.double()
+            count += weight.sum().cpu()
+            for power in (1, 2):
+                total[:, power - 1] += (maps**power * weight).sum(dim=(1, 2, 3, 4)).cpu()
+        mean = total[:, 0] / count
+        spread = (total[:, 1] / count - mean**2).clamp_min(1e-24).sqrt()
+        self.map_mean.copy_(mean)
+        self.map_spread.copy_(spread)
+
+    def _by_name(self, values: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.maps, values.unbind(), strict=True))

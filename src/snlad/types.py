@@ -1,0 +1,44 @@
+"""What an inspection returns, without torch."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The answer for one picture; a picture that could not be read has ``error`` and no score.
+
+    Attributes:
+        path: file path as given, or ``None`` for an array.
+        sha256: of the file's bytes; ``None`` for an array or an unreadable file.
+        pred_score: image score, higher is more anomalous; no upper limit.
+        pred_label: true means anomalous; ``None`` until the model is calibrated.
+        threshold: ``pred_label`` is ``pred_score > threshold``; ``None`` until calibrated.
+        class_name: the product class, where it is known.
+        regions: anomalous regions; ``None`` until calibrated.
+        model: the first 12 hex digits of the model's identity.
+        time: of the answer, ISO 8601 in UTC.
+        error: one sentence; ``None`` when the picture was judged.
+        maps: float32 maps (256, 256) by name; not part of the row.
+        image: the decoded picture, uint8 (H0, W0, 3); not part of the row.
+    """
+
+    path: str | None
+    sha256: str | None
+    pred_score: float | None
+    pred_label: bool | None = None
+    threshold: float | None = None
+    class_name: str | None = None
+    regions: list[dict[str, Any]] | None = None
+    model: str
+    time: str
+    error: str | None = None
+    maps: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    image: NDArray[np.uint8] | None = field(default=None, repr=False)
+
+    def row(self) -> dict[str, Any]:
+        """The JSON row of ``predictions.jsonl``."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("maps", "image")}
