@@ -1,0 +1,93 @@
+"""Listing of folders: names only; no file is opened, hidden ones are passed over."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from snlad.data.images import IMAGE_SUFFIXES
+from snlad.data.samples import Dataset, Sample
+from snlad.errors import DataError
+
+_SHOWN = 5
+
+
+class Tree:
+    """One root folder, what was found in it, and the notes to hand on.
+
+    Every listing is sorted by name. A symbolic link that leaves the root is refused, because a
+    data set that someone else packed must not make us read other files.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.notes: list[str] = []
+        self._real_root = root.resolve()
+        self._foreign: set[str] = set()
+
+    def folders(self, folder: Path) -> list[Path]:
+        """List the visible folders directly in a folder; none if it does not exist.
+
+        Raises:
+            DataError: The folder cannot be listed, or a link leaves the root.
+        """
+        return [folder / entry.name for entry in self._entries(folder) if entry.is_dir()]
+
+    def pictures(self, folder: Path) -> list[Path]:
+        """List the pictures, by suffix, directly in a folder; other files are counted.
+
+        Raises:
+            DataError: The folder cannot be listed, or a link leaves the root.
+        """
+        files = [folder / entry.name for entry in self._entries(folder) if not entry.is_dir()]
+        pictures = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+        self._foreign.update(str(file) for file in set(files) - set(pictures))
+        return pictures
+
+    def dataset(self, layout: str, samples: Sequence[Sample]) -> Dataset:
+        """Close the listing: the samples with all notes."""
+        notes = [*self.notes, *unmasked_note(samples)]
+        if self._foreign:
+            notes.append(
+                f"{len(self._foreign)} files that are not pictures are ignored: "
+                f"{shorten(sorted(self._foreign))}"
+            )
+        return Dataset(self.root, layout, tuple(samples), tuple(notes))
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        if not folder.is_dir():
+            return []
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(
+                f"{str(folder)!r} cannot be listed ({error.strerror}); check its permissions"
+            ) from error
+        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in visible:
+            if entry.is_symlink() and not Path(entry).resolve().is_relative_to(self._real_root):
+                raise DataError(
+                    f"{entry.path!r} is a link that leaves {str(self.root)!r}; copy the file in"
+                )
+        return visible
+
+
+def unmasked_note(samples: Sequence[Sample]) -> list[str]:
+    """Count the test defects without a mask, in at most one note."""
+    counts = Counter(
+        f"{s.class_name}/{s.defect_type}"
+        for s in samples
+        if s.split == "test" and s.is_anomalous and s.mask is None
+    )
+    if not counts:
+        return []
+    where = shorten(sorted(counts))
+    return [f"{counts.total()} defect pictures without mask, image-level metrics only: {where}"]
+
+
+def shorten(names: Sequence[str]) -> str:
+    """Show the first few names and how many more there are."""
+    more = len(names) - _SHOWN
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    return f"{shown} and {more} more" if more > 0 else shown

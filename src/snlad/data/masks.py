@@ -1,0 +1,81 @@
+"""Masks: which pixels are defect, read by one stated rule and brought to a size.
+
+Rule: more than half of the mode's range in any colour channel is defect; in a palette picture every
+colour but black; in a label picture (no value above 15: 0 and 1, or 0, 1, 2, ...) every value above
+0. Transparency is ignored.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from snlad.data.images import load_picture, unit_values, whole_values
+
+LABELS_MAX = 15
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Read a mask as (H0, W0), True where defect.
+
+    Raises:
+        ImageError: The file cannot be read as a picture; the message names it.
+    """
+    values, top = read_values(path)
+    return defect_pixels(values, top)
+
+
+def read_values(path: Path) -> tuple[NDArray[Any], int]:
+    """Read a mask's values, (H0, W0), highest over the colour channels, and the range's top.
+
+    Raises:
+        ImageError: The file cannot be read as a picture; the message names it.
+    """
+    name = str(path)
+    picture = load_picture(path, name)
+    match picture.mode:
+        case "F":
+            return unit_values(picture, name), 1
+        case "I" | "I;16" | "I;16B" | "I;16L" | "I;16N":
+            return whole_values(picture, name), 65535
+        case "1" | "P" | "PA":
+            return _channel_max(picture) > 0, 1
+        case _:
+            return _channel_max(picture), 255
+
+
+def defect_pixels(values: NDArray[Any], top: int) -> NDArray[np.bool_]:
+    """Decide by the stated rule which values in [0, top] are defect."""
+    is_label_picture = top > LABELS_MAX and values.max() <= LABELS_MAX
+    return np.asarray(values > (0 if is_label_picture else top / 2))
+
+
+def fit_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> tuple[NDArray[np.bool_], bool]:
+    """Stretch a mask to (H, W), nearest neighbour.
+
+    Returns:
+        The mask, and whether it would have been emptied and keeps, for that reason, the one pixel
+        nearest its centroid.
+    """
+    fitted = resize_nearest(mask, size)
+    if fitted.any() or not mask.any():
+        return fitted, False
+    center = (np.argwhere(mask).mean(axis=0) + 0.5) * size / mask.shape
+    fitted[tuple(center.astype(int))] = True
+    return fitted, True
+
+
+def resize_nearest(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Stretch (H0, W0) to (H, W), each new pixel taking the value at its own centre."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(size, mask.shape, strict=True)
+    )
+    return mask[np.ix_(rows, columns)]
+
+
+def _channel_max(picture: Image.Image) -> NDArray[np.uint8]:
+    highest: NDArray[np.uint8] = np.asarray(picture.convert("RGB")).max(axis=2)
+    return highest
