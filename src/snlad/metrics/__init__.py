@@ -1,1 +1,21 @@
 """Metrics: the seven numbers of protocol snlad-v1, without torch."""
+
+from snlad.metrics.aupro import aupro, region_areas
+from snlad.metrics.ranking import Ranking, auroc, average_precision, f1_max, rank
+from snlad.metrics.scores import METRICS, PROTOCOL, PROTOCOLS, Evaluator, ScoreRow, ScoreTable
+
+__all__ = [
+    "METRICS",
+    "PROTOCOL",
+    "PROTOCOLS",
+    "Evaluator",
+    "Ranking",
+    "ScoreRow",
+    "ScoreTable",
+    "aupro",
+    "auroc",
+    "average_precision",
+    "f1_max",
+    "rank",
+    "region_areas",
+]
