@@ -1,0 +1,153 @@
+"""Affinities between locations, compared without ever building an N x N matrix that is large.
+
+The affinity of one image is A = X'X, where the columns of X (C x N) are the feature vectors of its
+N locations, each of length one. With D = S - T and P = S + T every sum of squares of affinity
+differences is a sum over C x C matrices, exactly, and nothing cancels when S is close to T:
+
+    ||S'S - T'T||^2               = 1/2 [ <DD', PP'> + tr((DP')^2) ]
+    the same over all image pairs = 1/2 [ <sum DD', sum PP'> + tr((sum DP')^2) ]
+    ||T'S - T'T||^2               = <DD', TT'>
+    row i of S'S - T'T            = d_i'(SS')d_i + t_i'(DD')t_i + 2 d_i'(SD')t_i
+
+Where N <= C the direct form S'S - T'T = (D'P + P'D) / 2 is smaller and is used instead.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from snlad.pyramid import Level
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ROOT_EPS = 1e-12
+"""Added under every root, so that its gradient is finite where teacher and student agree."""
+
+LENGTH_EPS = 1e-6
+"""Vectors shorter than this have no direction and stay shorter than one."""
+
+
+def in_full_precision(equation: Callable[P, R]) -> Callable[P, R]:
+    """Run an equation in its tensors' widest dtype, at least float32, whatever autocast says."""
+
+    @wraps(equation)
+    def exact(*args: Any, **kwargs: Any) -> R:
+        floats = [v for v in (*args, *kwargs.values()) if _is_float(v)]
+        dtype = torch.float64 if any(v.dtype == torch.float64 for v in floats) else torch.float32
+        device = floats[0].device.type
+
+        def promote(value: Any) -> Any:
+            return value.to(dtype) if _is_float(value) else value
+
+        # Only where autocast is on: an exported graph shall not contain its region.
+        on = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if on else nullcontext():
+            return equation(
+                *(promote(v) for v in args),
+                **{k: promote(v) for k, v in kwargs.items()},
+            )
+
+    return cast(Callable[P, R], exact)
+
+
+def unit_vectors(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
+    """Scale the vectors along `dim` to length one; a vector of zeros stays zero."""
+    return F.normalize(x, dim=dim, eps=LENGTH_EPS)
+
+
+@in_full_precision
+def squared_difference_within(teacher: Level, student: Level) -> Float[Tensor, " B"]:
+    """Sum (A_S - A_T)^2 over the N x N entries of each image; at least 0.
+
+    Source: identity 1 of the module docstring; arXiv 2402.17091 names the affinity, the form is
+    ours.
+    """
+    t, s = _columns(teacher), _columns(student)
+    if t.shape[2] <= t.shape[1]:
+        return _affinity_difference(t, s).square().sum((1, 2))
+    return _squared_difference(*_second_moments(t, s))
+
+
+@in_full_precision
+def squared_difference_across_images(teacher: Level, student: Level) -> Float[Tensor, ""]:
+    """Sum (S_a'S_b - T_a'T_b)^2 over entries and ordered pairs a != b of images; at least 0.
+
+    Source: identity 2 of the module docstring, less its pairs a = b; ours.
+    """
+    t, s = _columns(teacher), _columns(student)
+    if t.shape[0] == 1:
+        return (s * 0).sum()
+    images, _, locations = t.shape
+    if images * locations <= t.shape[1]:
+        t, s = (x.transpose(0, 1).flatten(1)[None] for x in (t, s))
+        image = torch.arange(images, device=t.device).repeat_interleave(locations)
+        return (_affinity_difference(t, s).square() * (image[:, None] != image)).sum()
+    together = _squared_difference(*(m.sum(0, keepdim=True) for m in _second_moments(t, s)))
+    return (together.sum() - squared_difference_within(teacher, student).sum()).clamp_min(0)
+
+
+@in_full_precision
+def squared_difference_across_networks(teacher: Level, student: Level) -> Float[Tensor, " B"]:
+    """Sum (T'S - T'T)^2 over the N x N entries of each image; at least 0.
+
+    Source: identity 3 of the module docstring; ours.
+    """
+    t, s = _columns(teacher), _columns(student)
+    d = s - t
+    if t.shape[2] <= t.shape[1]:
+        return (t.mT @ d).square().sum((1, 2))
+    return ((d @ d.mT) * (t @ t.mT)).sum((1, 2)).clamp_min(0)
+
+
+@in_full_precision
+def row_squared_difference(teacher: Level, student: Level) -> Float[Tensor, "B N"]:
+    """Sum (A_S - A_T)_ij^2 over j for each location i, locations in row-major order; at least 0.
+
+    Source: identity 4 of the module docstring; ours.
+    """
+    t, s = _columns(teacher), _columns(student)
+    if t.shape[2] <= t.shape[1]:
+        return _affinity_difference(t, s).square().sum(2)
+    d = s - t
+    rows = d * (s @ s.mT @ d) + t * (d @ d.mT @ t) + 2 * d * (s @ d.mT @ t)
+    return rows.sum(1).clamp_min(0)
+
+
+def root_mean(total: Float[Tensor, "*B"], entries: int) -> Float[Tensor, "*B"]:
+    """Take the root of the mean of `entries` squares that sum to `total`."""
+    return (total / entries + ROOT_EPS).sqrt()
+
+
+def _is_float(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _columns(level: Level) -> Float[Tensor, "B C N"]:
+    return unit_vectors(level.flatten(2), dim=1)
+
+
+def _affinity_difference(
+    t: Float[Tensor, "B C N"], s: Float[Tensor, "B C N"]
+) -> Float[Tensor, "B N N"]:
+    half = (s - t).mT @ (s + t) / 2
+    return half + half.mT
+
+
+def _second_moments(
+    t: Float[Tensor, "B C N"], s: Float[Tensor, "B C N"]
+) -> tuple[Float[Tensor, "B C C"], Float[Tensor, "B C C"], Float[Tensor, "B C C"]]:
+    d, p = s - t, s + t
+    return d @ d.mT, p @ p.mT, d @ p.mT
+
+
+def _squared_difference(
+    dd: Float[Tensor, "B C C"], pp: Float[Tensor, "B C C"], dp: Float[Tensor, "B C C"]
+) -> Float[Tensor, " B"]:
+    return ((dd * pp + dp * dp.mT).sum((1, 2)) / 2).clamp_min(0)

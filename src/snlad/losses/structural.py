@@ -1,0 +1,75 @@
+"""Structural distillation: the weighted sum of all losses over all levels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from snlad.errors import TrainingError
+from snlad.losses.channel import channel_distillation
+from snlad.losses.flattened import flattened_cosine
+from snlad.losses.inter_affinity import inter_affinity_across_images, inter_affinity_across_networks
+from snlad.losses.intra_affinity import intra_affinity
+from snlad.losses.spatial import spatial_cosine, spatial_kl
+from snlad.pyramid import Pyramid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossWeights:
+    """Weight of each term, 0 for none, and the reading of the terms that have two."""
+
+    flattened: float
+    channel: float
+    spatial: float
+    intra: float
+    inter: float
+    spatial_reading: Literal["kl", "cosine"] = "kl"
+    temperature: float = 1.0
+    inter_reading: Literal["images", "networks"] = "images"
+
+
+def structural_loss(teacher: Pyramid, student: Pyramid, weights: LossWeights) -> dict[str, Tensor]:
+    """Weigh each term summed over levels; the loss to minimise is the sum of the values.
+
+    Returns:
+        Scalars named after the fields of `weights`; a term of weight 0 is absent, not computed.
+
+    Raises:
+        TrainingError: the student's levels have not the teacher's shapes.
+
+    Source: arXiv 2402.17091 names the terms; forms and weights are ours.
+    """
+    _check_shapes(teacher, student)
+    return {
+        name: weight
+        * torch.stack([loss(t, s) for t, s in zip(teacher, student, strict=True)]).sum()
+        for name, (weight, loss) in _terms(weights).items()
+        if weight
+    }
+
+
+def _terms(weights: LossWeights) -> dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]]:
+    kl = partial(spatial_kl, temperature=weights.temperature)
+    across_images = weights.inter_reading == "images"
+    return {
+        "flattened": (weights.flattened, flattened_cosine),
+        "channel": (weights.channel, channel_distillation),
+        "spatial": (weights.spatial, kl if weights.spatial_reading == "kl" else spatial_cosine),
+        "intra": (weights.intra, intra_affinity),
+        "inter": (
+            weights.inter,
+            inter_affinity_across_images if across_images else inter_affinity_across_networks,
+        ),
+    }
+
+
+def _check_shapes(teacher: Pyramid, student: Pyramid) -> None:
+    wanted, got = ([tuple(level.shape) for level in pyramid] for pyramid in (teacher, student))
+    if wanted != got:
+        raise TrainingError(
+            f"the student returned levels of shapes {got} where the teacher has {wanted}: "
+            "return one level for each of the teacher's, in its shape"
+        )
