@@ -1,0 +1,105 @@
+"""Heat maps that people look at: one colour scale for every picture, never stretched by picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from snlad.errors import UsageError
+
+Picture = NDArray[np.uint8]
+Map = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Colours from `low` to `high`, evenly spaced: darker is hotter, also in print and for the colour
+# blind. Our own; every picture is shown in grey underneath, so that no product hides the colours.
+HEAT = np.array([(255, 237, 160), (254, 178, 76), (252, 78, 42), (200, 20, 40), (110, 0, 60)])
+MAX_OPACITY = 0.75  # the picture stays visible under the hottest colour
+ROI_COLOUR = (0, 190, 255)
+GAP_PX = 4
+CAPTION_PX = 18
+
+
+def restore_size(anomaly_map: Map, size: tuple[int, int]) -> Map:
+    """The map (H, W) at the picture's own size (H0, W0), bilinear, in the map's units."""
+    resized = Image.fromarray(anomaly_map).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float32)
+
+
+def overlay(
+    image: Picture, anomaly_map: Map, low: float, high: float, roi: Mask | None = None
+) -> Picture:
+    """Lay an anomaly map over its picture.
+
+    Args:
+        image: (H0, W0, 3) RGB in [0, 255].
+        anomaly_map: (H, W), any size; higher is more anomalous.
+        low: map value without colour; the same for all pictures that are compared.
+        high: map value of the hottest colour, and of all above it.
+        roi: (H0, W0), true where the picture counts; outside it no colour, around it a line.
+
+    Returns:
+        (H0, W0, 3) RGB in [0, 255]: the picture in grey under the heat.
+
+    Raises:
+        UsageError: low is not below high.
+    """
+    if not low < high:
+        raise UsageError(f"the colour scale {low} to {high} is empty: give low below high")
+    heat = np.clip((restore_size(anomaly_map, image.shape[:2]) - low) / (high - low), 0, 1)
+    if roi is not None:
+        heat = np.where(roi, heat, 0)
+    grey = np.asarray(Image.fromarray(image).convert("L"), dtype=float)[..., None]
+    opacity = MAX_OPACITY * np.sqrt(heat)[..., None]
+    blend: Picture = np.rint(grey + opacity * (_colours(heat) - grey)).astype(np.uint8)
+    if roi is not None:
+        blend[_border(roi)] = ROI_COLOUR
+    return blend
+
+
+def _colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
+    """RGB of heat in [0, 1], interpolated between the anchors of HEAT."""
+    anchors = np.linspace(0, 1, len(HEAT))
+    return np.stack([np.interp(heat, anchors, HEAT[:, c]) for c in range(3)], axis=-1)
+
+
+def _border(roi: Mask) -> Mask:
+    """The inner edge of a region; its width grows with the picture, at least one pixel."""
+    width = max(1, round(min(roi.shape) / 256))
+    inside = Image.fromarray(roi.astype(np.uint8)).filter(ImageFilter.MinFilter(2 * width + 1))
+    return np.logical_and(roi, np.asarray(inside) == 0)
+
+
+def write_tiff(path: Path, anomaly_map: Map) -> None:
+    """Write a map as TIFF with one channel of 32-bit floats, in the map's units."""
+    Image.fromarray(np.asarray(anomaly_map, dtype=np.float32)).save(path, format="TIFF")
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Picture]], captions: Sequence[str], *, cell_px: int = 160
+) -> Picture:
+    """Put pictures side by side, one row each, under captions for the columns.
+
+    Args:
+        rows: pictures (H, W, 3) or (H, W) of any size; shrunk or enlarged to fit a cell.
+        captions: one for each column.
+        cell_px: side of a cell.
+
+    Returns:
+        (H, W, 3) RGB in [0, 255].
+    """
+    step = cell_px + GAP_PX
+    size = (step * len(captions) - GAP_PX, CAPTION_PX + step * len(rows) - GAP_PX)
+    sheet = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=12)
+    for column, caption in enumerate(captions):
+        draw.text((column * step + 2, 2), caption, fill="black", font=font)
+    for index, row in enumerate(rows):
+        for column, picture in enumerate(row):
+            cell = Image.fromarray(picture).convert("RGB")
+            scale = cell_px / max(cell.size)
+            width, height = (max(1, round(side * scale)) for side in cell.size)
+            sheet.paste(cell.resize((width, height)), (column * step, CAPTION_PX + index * step))
+    return np.asarray(sheet)
