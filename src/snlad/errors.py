@@ -53,4 +53,12 @@ class MetricError(SnladError):
 
 
 class TrainingError(SnladError):
-    """Training that cannot go on."""
+    """Training that cannot go on.
+
+    Attributes:
+        interrupted: a signal asked for the end and the state is saved.
+    """
+
+    def __init__(self, message: str, *, interrupted: bool = False) -> None:
+        super().__init__(message)
+        self.interrupted = interrupted

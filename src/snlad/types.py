@@ -1,5 +1,6 @@
-"""What an inspection returns, without torch."""
+"""What an inspection returns and how long work reports, without torch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,3 +43,11 @@ class Prediction:
     def row(self) -> dict[str, Any]:
         """The JSON row of ``predictions.jsonl``."""
         return {k: v for k, v in self.__dict__.items() if k not in ("maps", "image")}
+
+
+Progress = Callable[[str, int, int], None]
+"""Told (what is being done, how many are done, how many in all); called often, returns at once."""
+
+
+def silent(_label: str, _done: int, _total: int) -> None:
+    """Show no progress."""

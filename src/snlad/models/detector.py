@@ -64,8 +64,12 @@ class Detector(nn.Module):
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
         """Raw maps by name and ``overall``: combined and smoothed, all (B, 1, 256, 256)."""
         maps = self.raw_maps(*self.features(images))
-        overall = combine(maps, self._by_name(self.map_mean), self._by_name(self.map_spread), self.how)
-        return {**maps, "overall": gaussian_smooth(overall, self.sigma_px)}
+        return {**maps, "overall": self.overall(maps)}
+
+    def overall(self, maps: Mapping[str, Tensor]) -> Float[Tensor, "B 1 H W"]:
+        """Raw maps combined into one and smoothed."""
+        mean, spread = self._by_name(self.map_mean), self._by_name(self.map_spread)
+        return gaussian_smooth(combine(maps, mean, spread, self.how), self.sigma_px)
 
     def image_score(
         self, overall: Float[Tensor, "B 1 H W"], valid: Bool[Tensor, "B 1 H W"] | None = None

@@ -1,0 +1,5 @@
+"""``python -m snlad``."""
+
+from snlad.cli.app import main
+
+main()

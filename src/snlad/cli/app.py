@@ -1,0 +1,81 @@
+"""The command ``snlad``: verbs, and how errors become one sentence and an exit code.
+
+Exit codes: 0 done; 1 finished with error rows or a failed gate; 2 wrong use; 130 stopped by a signal.
+"""
+
+import logging
+import sys
+
+import typer
+
+from snlad import __version__
+from snlad.cli import data, demo, evaluate, predict, train, weights
+from snlad.errors import MissingExtraError, SnladError, TrainingError
+
+_EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "timm": "train",
+    "sklearn": "train",
+    "matplotlib": "train",
+    "skimage": "demo",
+}
+
+app = typer.Typer(
+    name="snlad",
+    help="One model that inspects every product: train on good pictures, find what is not normal.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help in half the time
+    pretty_exceptions_enable=False,
+)
+app.command("train")(train.run)
+app.command("evaluate")(evaluate.run)
+app.command("predict")(predict.run)
+app.command("demo")(demo.run)
+app.add_typer(data.app, name="data", help="Look at a data set before training on it.")
+app.add_typer(weights.app, name="weights", help="Teacher weights of your own.")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"snlad {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("timm", "PIL", "matplotlib", "jax"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Run the command line; every error that snlad knows is one sentence on stderr."""
+    try:
+        app()
+    except SnladError as error:
+        _end(str(error), _exit_code(error))
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        _end(str(MissingExtraError(f"snlad {verb}", extra)), 2)
+    except MemoryError:
+        _end("out of memory; lower train.batch_size or train.cache_gib and run again", 1)
+
+
+def _exit_code(error: SnladError) -> int:
+    if isinstance(error, TrainingError):
+        return 130 if error.interrupted else 1
+    return 2
+
+
+def _end(sentence: str, code: int) -> None:
+    typer.echo(f"snlad: {sentence}", err=True)
+    raise SystemExit(code)

@@ -1,0 +1,41 @@
+"""``snlad predict``: scores, heat maps and rows for pictures without labels."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    model: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for predictions.jsonl and heat maps.")],
+    maps: Annotated[
+        str, typer.Option(help="Also write these maps as float TIFF: feature,affinity,overall.")
+    ] = "",
+    class_name: Annotated[str | None, typer.Option(help="Product class of all pictures.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
+) -> None:
+    """Inspect pictures: one row and one heat map each."""
+    from snlad.cli.progress import show_progress
+    from snlad.data.loading import find_images
+    from snlad.engine.hardware import choose_device
+    from snlad.engine.predictions import write_predictions
+    from snlad.predict import load
+
+    loaded = load(model, device=str(choose_device(device)))
+    total = sum(1 for _ in find_images(paths))
+    names = [name.strip() for name in maps.split(",") if name.strip()]
+    with show_progress(quiet) as progress:
+        done, failed = write_predictions(
+            loaded,
+            find_images(paths),
+            out,
+            map_names=names,
+            class_name=class_name,
+            progress=lambda count: progress("inspecting", count, max(total, count)),
+        )
+    typer.echo(f"{done} pictures, {failed} with errors: {out / 'predictions.jsonl'}")
+    if failed:
+        raise typer.Exit(1)

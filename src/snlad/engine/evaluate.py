@@ -1,0 +1,94 @@
+"""Evaluation: the seven numbers of a trained model on labelled test pictures."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snlad.data.loading import load_batches
+from snlad.data.masks import fit_mask, read_mask
+from snlad.data.roi import fit_roi
+from snlad.data.samples import Dataset, Sample
+from snlad.errors import DataError
+from snlad.metrics.scores import Evaluator, ScoreTable
+from snlad.models.detector import MAP_SIZE
+from snlad.predict import Model
+from snlad.types import Prediction, Progress, silent
+
+_BATCH = 16
+
+
+def evaluate(
+    model: Model, dataset: Dataset, *, progress: Progress = silent
+) -> tuple[ScoreTable, list[str]]:
+    """Score every test picture of a labelled data set.
+
+    Args:
+        model: a loaded model; its inspection masks limit what counts.
+        dataset: with test samples.
+        progress: told how far the work is.
+
+    Returns:
+        The table, and one sentence for each thing that a reader should know: pictures that could
+        not be read and are left out, masks that the resize would have emptied.
+
+    Raises:
+        DataError: the data set has no test picture, or a mask cannot be read.
+        MetricError: a map is not finite.
+    """
+    if not dataset.test:
+        raise DataError(
+            f"{dataset.root} has no test picture; put pictures into CLASS/test/good and CLASS/test/DEFECT"
+        )
+    config = model.card.config
+    protocol = "snlad-v1" if config.maps.score == "top" else "snlad-v1-max"
+    evaluator = Evaluator(protocol=protocol)
+    rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
+    notes: list[str] = []
+    kept = 0
+    for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
+        if prediction.error is None:
+            mask, was_kept = _truth(sample)
+            kept += was_kept
+            _add(evaluator, sample, prediction, mask, rois)
+        else:
+            notes.append(f"left out: {prediction.error}")
+        progress("evaluating", done, len(dataset.test))
+    if kept:
+        notes.append(f"{kept} masks would be empty at 256 x 256 and keep the pixel nearest their centroid")
+    return evaluator.table(), notes
+
+
+def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:
+    rest = iter(samples)
+    size = model.card.config.image_size
+    for pictures in load_batches((sample.path for sample in samples), size, _BATCH):
+        batch = list(islice(rest, len(pictures)))
+        predictions = model.judge(pictures, [sample.class_name for sample in batch])
+        yield from zip(batch, predictions, strict=True)
+
+
+def _truth(sample: Sample) -> tuple[NDArray[np.bool_] | None, bool]:
+    """The mask at map size (``None``: unknown), and whether one pixel of it had to be kept."""
+    if sample.mask is not None:
+        return fit_mask(read_mask(sample.mask), MAP_SIZE)
+    return (None if sample.is_anomalous else np.zeros(MAP_SIZE, dtype=bool)), False
+
+
+def _add(
+    evaluator: Evaluator,
+    sample: Sample,
+    prediction: Prediction,
+    mask: NDArray[np.bool_] | None,
+    rois: Mapping[str, NDArray[np.bool_]],
+) -> None:
+    assert prediction.pred_score is not None
+    evaluator.add(
+        sample.class_name,
+        score=prediction.pred_score,
+        is_anomalous=sample.is_anomalous,
+        anomaly_map=prediction.maps["overall"],
+        mask=mask,
+        roi=rois.get(sample.class_name),
+    )

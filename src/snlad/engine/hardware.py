@@ -1,0 +1,84 @@
+"""What this machine does well: device, number format and memory layout."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from snlad.config import TrainConfig
+from snlad.errors import UsageError
+
+_NARROW_ISA = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
+"""Values of ONEDNN_MAX_CPU_ISA that switch oneDNN's bfloat16 kernels off."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where training runs, in which number format, in which memory layout."""
+
+    device: torch.device
+    dtype: torch.dtype
+    channels_last: bool
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """The module on the device, in the memory layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return module.to(device=self.device, memory_format=layout)  # type: ignore[call-overload,no-any-return] # torch's stub lacks this form
+
+    def autocast(self) -> torch.autocast:
+        """Lower precision for the student's forward pass; a no-op in float32."""
+        lower = self.dtype != torch.float32
+        return torch.autocast(self.device.type, self.dtype if lower else None, enabled=lower)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of ``--device auto|cpu|cuda[:i]|mps``.
+
+    Raises:
+        UsageError: the name is unknown or the device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name} cannot be used here ({reason}); try --device cpu") from None
+    return device
+
+
+def choose_hardware(device: torch.device, settings: TrainConfig) -> Hardware:
+    """Number format and layout for training: the fast ones of this machine, unless overridden."""
+    if settings.precision == "auto":
+        dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
+    else:
+        dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
+    return Hardware(device, dtype, settings.channels_last)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed in hardware, and not emulated many times slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _NARROW_ISA:
+        return False
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def describe_device(device: torch.device) -> dict[str, str | int]:
+    """Device, instruction set and threads, for the record of a run."""
+    return {
+        "device": str(device),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def to_device(images: Tensor, hardware: Hardware) -> Tensor:
+    """A batch (B, 3, H, W) on the device in the memory layout."""
+    layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
+    return images.to(hardware.device).contiguous(memory_format=layout)

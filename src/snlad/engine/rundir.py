@@ -1,0 +1,106 @@
+"""The run folder: what was asked, with what, how it went.
+
+    RUN/config.json       resolved configuration
+    RUN/versions.json     software and hardware
+    RUN/log.jsonl         one row every few steps
+    RUN/curves.png        the same as a picture
+    RUN/checkpoint/       while training; gone when the model is saved
+    RUN/model/            the model, complete
+    RUN/scores.json       written by evaluate
+"""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from snlad import __version__
+from snlad.artifacts import write_atomically
+from snlad.config import Config
+from snlad.errors import ConfigError, UsageError
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow", "safetensors", "pydantic")
+
+
+class RunFolder:
+    """Paths and small files of one run.
+
+    Args:
+        path: the folder; made when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.log_file = path / "log.jsonl"
+        self.curves_file = path / "curves.png"
+        self.checkpoint = path / "checkpoint"
+        self.model = path / "model"
+
+    def start(self, config: Config, hardware: Mapping[str, Any], *, resume: bool) -> None:
+        """Open the folder for training; nothing that is there is overwritten.
+
+        Raises:
+            UsageError: the folder holds a run and ``resume`` is false, or none and it is true.
+            ConfigError: the run that is resumed has another configuration.
+        """
+        exists = self.config_file.exists()
+        if exists and not resume:
+            raise UsageError(f"{self.path} already holds a run; add --resume or give another --out")
+        if resume and not exists:
+            raise UsageError(f"{self.path} holds no run to resume; leave --resume out to start one")
+        if exists:
+            self._require_same(config)
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.path / "versions.json", {**_versions(), **hardware})
+            write_json(self.config_file, config.model_dump(mode="json"))
+        except OSError as error:
+            raise UsageError(f"--out {self.path} cannot be written: {error.strerror}") from None
+
+    def append_log(self, row: Mapping[str, Any]) -> None:
+        """Add one row to the log."""
+        with self.log_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """The log's rows; a last line cut off by a crash is left out."""
+        if not self.log_file.exists():
+            return []
+        lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def rewind_log(self, step: int) -> None:
+        """Drop the rows after ``step``, which training is about to write again."""
+        rows = [row for row in self.read_log() if row["step"] <= step]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        write_atomically(self.log_file, text.encode())
+
+    def _require_same(self, config: Config) -> None:
+        stored = json.loads(self.config_file.read_text(encoding="utf-8"))
+        asked = config.model_dump(mode="json")
+        if stored != asked:
+            changed = sorted(key for key in asked if stored.get(key) != asked[key])
+            raise ConfigError(
+                f"{self.path} was started with other values of {', '.join(changed)}; "
+                "resume with the same method, config and seed, or give another --out"
+            )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON atomically."""
+    write_atomically(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _versions() -> dict[str, Any]:
+    found = {"snlad": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return {**found, "platform": platform.platform(), "cores": os.cpu_count()}

@@ -1,0 +1,108 @@
+"""Training pictures and teacher features by index, computed once where memory allows."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from snlad.data.images import to_input
+from snlad.data.loading import load_inputs
+from snlad.engine.hardware import Hardware, to_device
+from snlad.models.teacher import Teacher
+from snlad.types import Progress
+
+logger = logging.getLogger(__name__)
+
+_FILL_BATCH = 16
+
+
+class TrainingData:
+    """Normal pictures with their teacher features; the transform is deterministic.
+
+    Pictures are decoded once and features computed once as long as both fit into the budget;
+    beyond it they are made anew for every batch.
+
+    Args:
+        paths: picture files, the order is the index.
+        size: network input (H, W).
+        teacher: frozen, on the hardware's device.
+        hardware: where and in which number format features are kept.
+        budget_bytes: memory for pictures and features together.
+        progress: told while the caches fill.
+
+    Raises:
+        ImageError: a picture cannot be read; the message names it.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        size: tuple[int, int],
+        teacher: Teacher,
+        hardware: Hardware,
+        budget_bytes: int,
+        progress: Progress,
+    ) -> None:
+        self.paths = list(paths)
+        self.size = size
+        self.teacher = teacher
+        self.hardware = hardware
+        self._images: NDArray[np.uint8] | None = None
+        self._features: list[Tensor] | None = None
+        left = budget_bytes - len(paths) * size[0] * size[1] * 3
+        if left < 0:
+            logger.info("pictures exceed the cache budget: decoded anew for every batch")
+            return
+        self._images = self._decode_all(progress)
+        shapes = [feature.shape[1:] for feature in self._teach(self._read([0]))]
+        if sum(s.numel() for s in shapes) * len(paths) * hardware.dtype.itemsize > left:
+            logger.info("teacher features exceed the cache budget: computed anew for every batch")
+            return
+        self._features = self._teach_all(shapes, progress)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Images (B, 3, H, W) in [0, 1] and the teacher's pyramid of them, both float32."""
+        images = self._read(indices)
+        if self._features is None:
+            return images, self._teach(images)
+        rows = torch.as_tensor(indices)
+        kept = (feature[rows].to(self.hardware.device) for feature in self._features)
+        return images, [feature.float().permute(0, 3, 1, 2) for feature in kept]
+
+    def _read(self, indices: Sequence[int]) -> Tensor:
+        if self._images is None:
+            pixels = load_inputs([self.paths[i] for i in indices], self.size)
+        else:
+            pixels = self._images[list(indices)]
+        return to_device(torch.from_numpy(to_input(pixels)), self.hardware)
+
+    def _teach(self, images: Tensor) -> list[Tensor]:
+        return list(self.teacher(images))
+
+    def _decode_all(self, progress: Progress) -> NDArray[np.uint8]:
+        images = np.empty((len(self), *self.size, 3), dtype=np.uint8)
+        for rows in _slices(len(self)):
+            images[rows] = load_inputs(self.paths[rows], self.size)
+            progress("reading pictures", rows.stop, len(self))
+        return images
+
+    def _teach_all(self, shapes: Sequence[torch.Size], progress: Progress) -> list[Tensor]:
+        """Features (N, H, W, C) a level: channels last, so that a batch is gathered in one copy."""
+        kept = [torch.empty(len(self), h, w, c, dtype=self.hardware.dtype) for c, h, w in shapes]
+        for rows in _slices(len(self)):
+            features = self._teach(self._read(range(rows.start, rows.stop)))
+            for level, feature in zip(kept, features, strict=True):
+                level[rows] = feature.permute(0, 2, 3, 1).to("cpu", level.dtype)
+            progress("teacher features", rows.stop, len(self))
+        return kept
+
+
+def _slices(n: int) -> list[slice]:
+    return [slice(i, min(i + _FILL_BATCH, n)) for i in range(0, n, _FILL_BATCH)]

@@ -1,0 +1,140 @@
+"""The model folder: the whole detector, teacher included, in safetensors and JSON, with its card.
+
+    MODEL/model.json                   manifest: schema, configuration, classes, hashes
+    MODEL/weights-HASH.safetensors     teacher, student and map statistics
+    MODEL/roi_I-HASH.png               inspection masks
+    MODEL/README.md                    the card for people; never read by snlad
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from snlad import __version__
+from snlad.artifacts import format_arrays, load_artifact, save_artifact, write_atomically
+from snlad.build import build_detector
+from snlad.config import Config, parse_config
+from snlad.errors import ArtifactError, ConfigError, UsageError
+from snlad.models.arrays import load_module, module_arrays
+from snlad.models.detector import Detector, MapFunction
+from snlad.report.card import format_card
+
+_WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What is known of a model beside its weights.
+
+    Attributes:
+        config: every choice of the run.
+        classes: normal training pictures by class name.
+        color_scale: overall-map values at the two ends of the heat map's colours.
+        record: digests of configuration, data and teacher, and seconds of training.
+        own: which of ``student``, ``loss``, ``maps`` were the user's own.
+        license: of the teacher's weights.
+        snlad: version that trained the model.
+        created: ISO 8601, UTC.
+    """
+
+    config: Config
+    classes: dict[str, int]
+    color_scale: tuple[float, float]
+    record: dict[str, Any]
+    own: list[str]
+    license: str
+    snlad: str = __version__
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A checked model folder in memory.
+
+    Attributes:
+        detector: in eval mode on the CPU.
+        card: what is known of it.
+        rois: inspection masks, bool (H0, W0), by class name.
+        identity: SHA-256 that names exactly this model.
+    """
+
+    detector: Detector
+    card: ModelCard
+    rois: dict[str, NDArray[np.bool_]]
+    identity: str
+
+
+def save_model(
+    folder: Path,
+    detector: Detector,
+    card: ModelCard,
+    rois: Mapping[str, NDArray[np.bool_]],
+) -> str:
+    """Save a model atomically.
+
+    Returns:
+        The model's identity.
+    """
+    names = {name: f"roi_{index}.png" for index, name in enumerate(sorted(rois))}
+    files = {names[name]: _format_roi(roi) for name, roi in rois.items()}
+    files[_WEIGHTS] = format_arrays(module_arrays(detector))
+    payload = {**asdict(card), "config": card.config.model_dump(mode="json"), "rois": names}
+    identity = save_artifact(folder, "model", payload, files)
+    text = format_card(card.config, card.classes, card.record, card.license, identity)
+    write_atomically(folder / "README.md", text.encode())
+    return identity
+
+
+def load_model(
+    path: Path,
+    student: nn.Module | None = None,
+    maps: Mapping[str, MapFunction] | None = None,
+) -> LoadedModel:
+    """Load a run folder or a model folder, offline, after checking every hash.
+
+    Args:
+        path: the run folder, or its ``model`` folder copied anywhere.
+        student: the user's own student, where the model was trained with one.
+        maps: the user's own maps, likewise.
+
+    Raises:
+        ArtifactError: the folder is damaged, foreign or of another version.
+        UsageError: the model has parts of the user's own that were not given.
+    """
+    folder = path / "model" if (path / "model").is_dir() else path
+    artifact = load_artifact(folder, "model")
+    try:
+        payload = dict(artifact.payload)
+        names = payload.pop("rois")
+        card = ModelCard(**{**payload, "config": parse_config(payload["config"])})
+    except (KeyError, TypeError, ConfigError) as error:
+        raise ArtifactError(f"{folder}/model.json lacks or garbles a field: {error}") from None
+    for part, given in (("student", student), ("maps", maps)):
+        if part in card.own and given is None:
+            raise UsageError(
+                f"{folder} was trained with a {part} of the user's own; "
+                f"load it from Python with snlad.load(path, {part}=...)"
+            )
+    detector = build_detector(card.config, student, maps)
+    load_module(detector, artifact.arrays(_WEIGHTS), "", folder)
+    rois = {name: _parse_roi(artifact.files[file]) for name, file in names.items()}
+    return LoadedModel(detector.eval(), card, rois, artifact.identity)
+
+
+def _format_roi(roi: NDArray[np.bool_]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(roi.astype(np.uint8) * 255).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _parse_roi(data: bytes) -> NDArray[np.bool_]:
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        return np.asarray(image) > 127

@@ -1,0 +1,41 @@
+"""Module state as NumPy arrays and back: what is saved never depends on torch's own format."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from snlad.errors import ArtifactError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def to_array(value: Tensor) -> NDArray[Any]:
+    """A detached NumPy copy in row-major order."""
+    return np.ascontiguousarray(value.detach().cpu().numpy())
+
+
+def module_arrays(module: nn.Module, prefix: str = "") -> Arrays:
+    """A module's parameters and buffers by prefixed name."""
+    return {prefix + name: to_array(value) for name, value in module.state_dict().items()}
+
+
+def load_module(module: nn.Module, arrays: Arrays, prefix: str, folder: Path) -> None:
+    """Fill a module from the arrays whose names start with ``prefix``.
+
+    Raises:
+        ArtifactError: names or shapes do not fit the module.
+    """
+    state = {
+        name.removeprefix(prefix): torch.from_numpy(array)
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[1].strip()
+        raise ArtifactError(f"{folder} does not fit its own configuration: {detail}") from None

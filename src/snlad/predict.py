@@ -1,0 +1,158 @@
+"""Inspection: pictures in, scores and maps out; the one inference path of every verb."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from snlad.data.images import to_input
+from snlad.data.loading import Picture, Source, load_batches
+from snlad.data.roi import fit_roi
+from snlad.errors import UsageError
+from snlad.model_folder import LoadedModel, ModelCard, load_model
+from snlad.models.detector import MAP_SIZE, Detector, MapFunction
+from snlad.types import Prediction
+
+_BATCH = 8
+
+
+class Model:
+    """A trained model that inspects pictures.
+
+    Args:
+        loaded: a checked model folder.
+        device: where it runs, for example ``cpu`` or ``cuda:0``.
+
+    Attributes:
+        card: configuration, classes and record of the training.
+        identity: SHA-256 that names exactly this model.
+        rois: inspection masks, bool (H0, W0), by class name.
+        map_names: the maps it can return; ``overall`` is the last.
+    """
+
+    def __init__(self, loaded: LoadedModel, device: str = "cpu") -> None:
+        self.card: ModelCard = loaded.card
+        self.identity = loaded.identity
+        self.rois = loaded.rois
+        self.device = torch.device(device)
+        self._detector: Detector = loaded.detector.to(
+            device=self.device, memory_format=torch.channels_last
+        )  # type: ignore[call-overload] # torch's stub lacks this form
+        self.map_names = (*self._detector.maps, "overall")
+        self._valid = {name: fit_roi(roi, MAP_SIZE) for name, roi in loaded.rois.items()}
+
+    def predict(
+        self, images: Source | Iterable[Source], *, class_name: str | None = None
+    ) -> list[Prediction]:
+        """Inspect a few pictures and keep everything, maps and decoded pictures included.
+
+        Args:
+            images: paths, or arrays uint8 (H0, W0, 3) in RGB; one or many.
+            class_name: the product class of all of them, where it is known.
+
+        Raises:
+            UsageError: the class is not one of the model's.
+        """
+        single = isinstance(images, (str, Path)) or hasattr(images, "shape")
+        return list(self.stream([images] if single else images, class_name=class_name))  # type: ignore[list-item,arg-type] # narrowed by `single`
+
+    def stream(
+        self, images: Iterable[Source], *, class_name: str | None = None
+    ) -> Iterator[Prediction]:
+        """Inspect any number of pictures in constant memory, in order.
+
+        Raises:
+            UsageError: the class is not one of the model's.
+        """
+        name = self._require_class(class_name)
+        for pictures in load_batches(images, self.card.config.image_size, _BATCH):
+            yield from self.judge(pictures, [name] * len(pictures))
+
+    def judge(
+        self, pictures: Sequence[Picture], class_names: Sequence[str | None]
+    ) -> list[Prediction]:
+        """Inspect one batch of loaded pictures; a bad one gets an error and no score."""
+        good = [i for i, picture in enumerate(pictures) if picture.fitted is not None]
+        answers = dict(zip(good, self._run([pictures[i] for i in good], [class_names[i] for i in good]), strict=True)) if good else {}
+        return [
+            self._answer(picture, class_names[i], *answers.get(i, (None, {})))
+            for i, picture in enumerate(pictures)
+        ]
+
+    @torch.inference_mode()
+    def _run(
+        self, pictures: Sequence[Picture], class_names: Sequence[str | None]
+    ) -> list[tuple[float, dict[str, NDArray[np.float32]]]]:
+        pixels = to_input(np.stack([picture.fitted for picture in pictures]))  # type: ignore[misc] # judge keeps the good ones
+        images = torch.from_numpy(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
+        maps = self._detector(images)
+        scores = self._detector.image_score(maps["overall"], self._valid_pixels(class_names))
+        arrays = {name: map_.cpu().numpy()[:, 0] for name, map_ in maps.items()}
+        return [
+            (float(score), {name: array[i] for name, array in arrays.items()})
+            for i, score in enumerate(scores.tolist())
+        ]
+
+    def _valid_pixels(self, class_names: Sequence[str | None]) -> torch.Tensor | None:
+        if not any(name in self._valid for name in class_names):
+            return None
+        everywhere = np.ones(MAP_SIZE, dtype=bool)
+        valid = np.stack([self._valid.get(name or "", everywhere) for name in class_names])
+        return torch.from_numpy(valid).unsqueeze(1).to(self.device)
+
+    def _answer(
+        self,
+        picture: Picture,
+        class_name: str | None,
+        score: float | None,
+        maps: Mapping[str, NDArray[np.float32]],
+    ) -> Prediction:
+        error = picture.error
+        if score is not None and not np.isfinite(score):
+            score, maps, error = None, {}, f"the score is {score}: the model is damaged or overflowed"
+        return Prediction(
+            path=picture.path,
+            sha256=picture.sha256,
+            pred_score=score,
+            class_name=class_name,
+            model=self.identity[:12],
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            error=error,
+            maps=dict(maps),
+            image=picture.original,
+        )
+
+    def _require_class(self, class_name: str | None) -> str | None:
+        classes = list(self.card.classes)
+        if class_name is None:
+            return classes[0] if len(classes) == 1 else None
+        if class_name not in classes:
+            listed = ", ".join(classes)
+            raise UsageError(f"class {class_name!r} is not one of this model's: {listed}")
+        return class_name
+
+
+def load(
+    path: Path | str,
+    *,
+    device: str = "cpu",
+    student: nn.Module | None = None,
+    maps: Mapping[str, MapFunction] | None = None,
+) -> Model:
+    """Load a run or model folder, offline.
+
+    Args:
+        path: a run folder, or its ``model`` folder copied anywhere.
+        device: ``cpu``, ``cuda``, ``cuda:0`` or ``mps``.
+        student: the user's own student, where the model was trained with one.
+        maps: the user's own maps, likewise.
+
+    Raises:
+        ArtifactError: the folder is damaged, foreign or of another version.
+        UsageError: the model has parts of the user's own that were not given.
+    """
+    return Model(load_model(Path(path), student, maps), device)
