@@ -30,8 +30,8 @@ from PIL import (  # the imports register the formats in Image.OPEN
 from snlad.errors import ImageError
 
 IMAGE_SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".mpo", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-    + (".ppm", ".pgm", ".pbm", ".pnm")
+    f".{name}"
+    for name in ("png", "jpg", "jpeg", "mpo", "bmp", "tif", "tiff", "webp", "gif", "ppm", "pgm")
 )
 MAX_PIXELS = 200_000_000
 MAX_BYTES = 1 << 30

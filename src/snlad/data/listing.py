@@ -44,6 +44,19 @@ class Tree:
         self._foreign.update(str(file) for file in set(files) - set(pictures))
         return pictures
 
+    def file(self, relative: str, where: str) -> Path:
+        """Return the path of a file that a table names from the root.
+
+        Raises:
+            DataError: It is not there, or leaves the root; the message starts with ``where``.
+        """
+        path = self.root / relative
+        if "\0" in relative or not path.is_file():
+            raise DataError(f"{where}: {relative!r} is no file in {str(self.root)!r}; correct it")
+        if not path.resolve().is_relative_to(self._real_root):
+            raise DataError(f"{where}: {relative!r} leaves {str(self.root)!r}; copy the file in")
+        return path
+
     def dataset(self, layout: str, samples: Sequence[Sample]) -> Dataset:
         """Close the listing: the samples with all notes."""
         notes = [*self.notes, *unmasked_note(samples)]

@@ -41,7 +41,7 @@ class Dataset:
         notes: One sentence for each thing that was skipped, ignored or is worth knowing.
 
     Raises:
-        DataError: No picture at all, or two class names that differ only by case or Unicode form.
+        DataError: No picture at all, or class names that a file system may confuse or follow.
     """
 
     root: Path
@@ -52,7 +52,7 @@ class Dataset:
     def __post_init__(self) -> None:
         if not self.samples:
             raise DataError(f"{str(self.root)!r} holds no picture; see docs/datasets.md")
-        refuse_equal_names(self.class_names, str(self.root))
+        _refuse_names(self.class_names, str(self.root))
 
     @property
     def train_normal(self) -> tuple[Sample, ...]:
@@ -70,14 +70,11 @@ class Dataset:
         return tuple(sorted({s.class_name for s in self.samples}))
 
 
-def refuse_equal_names(names: Iterable[str], where: str) -> None:
-    """Refuse class names that a file system or a reader may confuse.
-
-    Raises:
-        DataError: Two names are equal but for case or Unicode form.
-    """
+def _refuse_names(names: Iterable[str], where: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
+        if name in (".", "..") or set(name) & set("/\\\0"):
+            raise DataError(f"{where!r} has the class {name!r}, which reads as a path; rename it")
         first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if first != name:
             raise DataError(
