@@ -20,7 +20,6 @@ from typing import Any, ParamSpec, TypeVar, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from snlad.pyramid import Level
 
@@ -31,7 +30,7 @@ ROOT_EPS = 1e-12
 """Added under every root, so that its gradient is finite where teacher and student agree."""
 
 LENGTH_EPS = 1e-6
-"""Vectors shorter than this have no direction and stay shorter than one."""
+"""Vectors much shorter than this have no direction and stay short."""
 
 
 def in_full_precision(equation: Callable[P, R]) -> Callable[P, R]:
@@ -59,7 +58,23 @@ def in_full_precision(equation: Callable[P, R]) -> Callable[P, R]:
 
 def unit_vectors(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
     """Scale the vectors along `dim` to length one; a vector of zeros stays zero."""
-    return F.normalize(x, dim=dim, eps=LENGTH_EPS)
+    return x / _length(x, dim)
+
+
+def unit_difference(
+    teacher: Float[Tensor, "*shape"], student: Float[Tensor, "*shape"], dim: int
+) -> Float[Tensor, "*shape"]:
+    """s^ - t^ of the vectors along `dim` scaled to length one; nothing cancels where s is near t.
+
+    With d = s - t and |s| - |t| = d'(s + t) / (|s| + |t|): s^ - t^ = (d - t^ (|s| - |t|)) / |s|, or
+    the same with s and t exchanged; the longer of the two stands below the line.
+    """
+    long_s, long_t = _length(student, dim), _length(teacher, dim)
+    s_is_longer = long_s >= long_t
+    d = student - teacher
+    excess = (d * (student + teacher)).sum(dim, keepdim=True) / (long_s + long_t)
+    shorter = torch.where(s_is_longer, teacher / long_t, student / long_s)
+    return (d - shorter * excess) / torch.where(s_is_longer, long_s, long_t)
 
 
 @in_full_precision
@@ -69,10 +84,10 @@ def squared_difference_within(teacher: Level, student: Level) -> Float[Tensor, "
     Source: identity 1 of the module docstring; arXiv 2402.17091 names the affinity, the form is
     ours.
     """
-    t, s = _columns(teacher), _columns(student)
+    t, d = _columns(teacher, student)
     if t.shape[2] <= t.shape[1]:
-        return _affinity_difference(t, s).square().sum((1, 2))
-    return _squared_difference(*_second_moments(t, s))
+        return _affinity_difference(t, d).square().sum((1, 2))
+    return _squared_difference(*_second_moments(t, d))
 
 
 @in_full_precision
@@ -81,16 +96,17 @@ def squared_difference_across_images(teacher: Level, student: Level) -> Float[Te
 
     Source: identity 2 of the module docstring, less its pairs a = b; ours.
     """
-    t, s = _columns(teacher), _columns(student)
-    if t.shape[0] == 1:
-        return (s * 0).sum()
-    images, _, locations = t.shape
-    if images * locations <= t.shape[1]:
-        t, s = (x.transpose(0, 1).flatten(1)[None] for x in (t, s))
+    if teacher.shape[0] == 1:
+        return (student * 0).sum()
+    t, d = _columns(teacher, student)
+    images, channels, locations = t.shape
+    if images * locations <= channels:
+        t, d = (x.transpose(0, 1).flatten(1)[None] for x in (t, d))
         image = torch.arange(images, device=t.device).repeat_interleave(locations)
-        return (_affinity_difference(t, s).square() * (image[:, None] != image)).sum()
-    together = _squared_difference(*(m.sum(0, keepdim=True) for m in _second_moments(t, s)))
-    return (together.sum() - squared_difference_within(teacher, student).sum()).clamp_min(0)
+        return (_affinity_difference(t, d).square() * (image[:, None] != image)).sum()
+    moments = _second_moments(t, d)
+    together = _squared_difference(*(m.sum(0, keepdim=True) for m in moments)).sum()
+    return (together - _squared_difference(*moments).sum()).clamp_min(0)
 
 
 @in_full_precision
@@ -99,8 +115,7 @@ def squared_difference_across_networks(teacher: Level, student: Level) -> Float[
 
     Source: identity 3 of the module docstring; ours.
     """
-    t, s = _columns(teacher), _columns(student)
-    d = s - t
+    t, d = _columns(teacher, student)
     if t.shape[2] <= t.shape[1]:
         return (t.mT @ d).square().sum((1, 2))
     return ((d @ d.mT) * (t @ t.mT)).sum((1, 2)).clamp_min(0)
@@ -112,10 +127,10 @@ def row_squared_difference(teacher: Level, student: Level) -> Float[Tensor, "B N
 
     Source: identity 4 of the module docstring; ours.
     """
-    t, s = _columns(teacher), _columns(student)
+    t, d = _columns(teacher, student)
     if t.shape[2] <= t.shape[1]:
-        return _affinity_difference(t, s).square().sum(2)
-    d = s - t
+        return _affinity_difference(t, d).square().sum(2)
+    s = t + d
     rows = d * (s @ s.mT @ d) + t * (d @ d.mT @ t) + 2 * d * (s @ d.mT @ t)
     return rows.sum(1).clamp_min(0)
 
@@ -129,21 +144,29 @@ def _is_float(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _columns(level: Level) -> Float[Tensor, "B C N"]:
-    return unit_vectors(level.flatten(2), dim=1)
+def _length(x: Float[Tensor, "*shape"], dim: int) -> Tensor:
+    return (x.square().sum(dim, keepdim=True) + LENGTH_EPS**2).sqrt()
+
+
+def _columns(
+    teacher: Level, student: Level
+) -> tuple[Float[Tensor, "B C N"], Float[Tensor, "B C N"]]:
+    """T and D."""
+    t, s = teacher.flatten(2), student.flatten(2)
+    return unit_vectors(t, dim=1), unit_difference(t, s, dim=1)
 
 
 def _affinity_difference(
-    t: Float[Tensor, "B C N"], s: Float[Tensor, "B C N"]
+    t: Float[Tensor, "B C N"], d: Float[Tensor, "B C N"]
 ) -> Float[Tensor, "B N N"]:
-    half = (s - t).mT @ (s + t) / 2
+    half = d.mT @ (2 * t + d) / 2
     return half + half.mT
 
 
 def _second_moments(
-    t: Float[Tensor, "B C N"], s: Float[Tensor, "B C N"]
+    t: Float[Tensor, "B C N"], d: Float[Tensor, "B C N"]
 ) -> tuple[Float[Tensor, "B C C"], Float[Tensor, "B C C"], Float[Tensor, "B C C"]]:
-    d, p = s - t, s + t
+    p = 2 * t + d
     return d @ d.mT, p @ p.mT, d @ p.mT
 
 
