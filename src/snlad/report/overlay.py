@@ -69,7 +69,8 @@ def _border(roi: Mask) -> Mask:
     """The inner edge of a region; its width grows with the picture, at least one pixel."""
     width = max(1, round(min(roi.shape) / 256))
     inside = Image.fromarray(roi.astype(np.uint8)).filter(ImageFilter.MinFilter(2 * width + 1))
-    return np.logical_and(roi, np.asarray(inside) == 0)
+    border: Mask = roi & (np.asarray(inside) == 0)
+    return border
 
 
 def write_tiff(path: Path, anomaly_map: Map) -> None:
