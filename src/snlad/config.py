@@ -220,12 +220,12 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
 
 
 def read_config(path: Path | None, method: str | None = None, seed: int | None = None) -> Config:
-    """Read a TOML file over the defaults of its method; arguments win over the file.
+    """Read a TOML file (or a run's ``config.json``) over the defaults of its method; arguments win over the file.
 
     Raises:
         ConfigError: the file is missing, is not TOML, or holds a wrong key or value.
     """
-    settings = {} if path is None else _read_toml(path)
+    settings = {} if path is None else _read_settings(path)
     name = method or settings.pop("method", None) or "rd-snl"
     settings.pop("method", None)
     if seed is not None:
@@ -239,11 +239,16 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_settings(path: Path) -> dict[str, Any]:
+    parse, form = (json.loads, "JSON") if path.suffix == ".json" else (tomllib.loads, "TOML")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"--config {path} cannot be read as TOML: {error}") from None
+        settings = parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and both parsers' are ValueErrors
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"--config {path} cannot be read as {form}: {reason}") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"--config {path} is not a table of settings; see configs/ for examples")
+    return settings
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

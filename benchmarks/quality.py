@@ -1,0 +1,150 @@
+"""Quality of the four methods on a labelled data set, one row a run, resumable.
+
+    python benchmarks/quality.py run DATA --rows results/NAME.jsonl [--methods rd ...] [--seeds 0 ...]
+    python benchmarks/quality.py table results/NAME.jsonl
+
+``run`` trains what has no row yet and appends a row as each run ends; ``table`` prints Markdown.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from snlad.metrics.scores import METRICS
+
+METHODS = ("rd", "rd-snl", "fd", "fd-snl")
+HEADS = ("image AUROC", "image AP", "image F1", "pixel AUROC", "pixel AP", "pixel F1", "AUPRO")
+
+
+def main() -> None:
+    """Run or print the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+    run = verbs.add_parser("run")
+    run.add_argument("data", type=Path)
+    run.add_argument("--rows", type=Path, required=True)
+    run.add_argument("--methods", nargs="+", default=METHODS)
+    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    run.add_argument("--config", type=Path)
+    run.set_defaults(verb=lambda a: run_all(a.data, a.rows, a.methods, a.seeds, a.config))
+    table = verbs.add_parser("table")
+    table.add_argument("rows", type=Path)
+    table.set_defaults(verb=lambda a: print(format_tables(read_rows(a.rows))))
+    arguments = parser.parse_args()
+    arguments.verb(arguments)
+
+
+def run_all(
+    data: Path, rows: Path, methods: Iterable[str], seeds: Iterable[int], config: Path | None
+) -> None:
+    """Append a row for every method and seed that has none; seed by seed."""
+    from snlad.config import digest, read_config
+    from snlad.data.loading import data_digest
+    from snlad.data.opening import open_dataset
+
+    dataset = open_dataset(data)
+    pictures = data_digest(dataset.train_normal)
+    rows.parent.mkdir(parents=True, exist_ok=True)
+    done = {row["key"] for row in read_rows(rows)}
+    for seed in seeds:
+        for method in methods:
+            settings = read_config(config, method, seed)
+            key = digest([settings.model_dump(mode="json"), pictures])[:16]
+            if key in done:
+                continue
+            row = {"key": key, "method": method, "seed": seed, **measure(dataset, settings)}
+            with rows.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            means = row["scores"]["mean"]
+            print(method, seed, *(f"{means[m]:.3f}" for m in METRICS if means[m] is not None))
+
+
+def measure(dataset: Any, settings: Any) -> dict[str, Any]:
+    """Train and evaluate once; scores, seconds and hardware."""
+    import torch
+
+    from snlad.cli.progress import show_progress
+    from snlad.engine.evaluate import evaluate
+    from snlad.engine.train import train
+    from snlad.predict import load
+
+    with tempfile.TemporaryDirectory() as folder, show_progress(quiet=True) as progress:
+        started = time.monotonic()
+        run = train(dataset, Path(folder) / "run", settings, progress=progress)
+        seconds = time.monotonic() - started
+        table, _ = evaluate(load(run), dataset, progress=progress)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "label": settings.method_label,
+        "steps": settings.train.total_steps(len(dataset.train_normal)),
+        "train_seconds": round(seconds),
+        "hardware": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+        "scores": table.to_dict(),
+    }
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Finished rows; a last line cut off by a crash is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def format_tables(rows: list[dict[str, Any]]) -> str:
+    """Markdown: mean over classes and pooled by method, then image and pixel AUROC by class."""
+    methods = [m for m in METHODS if any(row["method"] == m for row in rows)]
+    by_method = {m: [row for row in rows if row["method"] == m] for m in methods}
+    parts = [
+        _summary("mean", "Mean over classes", by_method),
+        _summary("pooled", "Pooled over all pictures", by_method),
+        *(_by_class(metric, by_method) for metric in METRICS if metric in ("image_auroc", "pixel_auroc", "aupro")),
+        "Hardware: " + "; ".join(sorted({row["hardware"] for row in rows})),
+    ]
+    return "\n\n".join(parts)
+
+
+def _summary(part: str, title: str, by_method: dict[str, list[dict[str, Any]]]) -> str:
+    lines = [f"{title}:", "", "| method | seeds | " + " | ".join(HEADS) + " | training, s |"]
+    lines.append("| --- " * (len(HEADS) + 3) + "|")
+    for method, rows in by_method.items():
+        cells = [_spread([row["scores"][part][metric] for row in rows]) for metric in METRICS]
+        seconds = _spread([row["train_seconds"] for row in rows], digits=0)
+        seeds = ", ".join(str(row["seed"]) for row in rows)
+        lines.append(f"| {method} | {seeds} | " + " | ".join(cells) + f" | {seconds} |")
+    return "\n".join(lines)
+
+
+def _by_class(metric: str, by_method: dict[str, list[dict[str, Any]]]) -> str:
+    lines = [f"{metric} by class:", "", "| class | " + " | ".join(by_method) + " |"]
+    lines.append("| --- " * (len(by_method) + 1) + "|")
+    first = next(iter(by_method.values()))[0]
+    for name in first["scores"]["classes"]:
+        cells = [
+            _spread([row["scores"]["classes"][name][metric] for row in rows])
+            for rows in by_method.values()
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float | None], digits: int = 3) -> str:
+    """Mean and sample standard deviation over seeds."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = f"{statistics.fmean(known):.{digits}f}"
+    return mean if len(known) < 2 else f"{mean} ± {statistics.stdev(known):.{digits}f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Configuration: method defaults, overrides, refusals and digests."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snlad.config import DEFAULT_STEPS, digest, make_config, parse_config, read_config
+from snlad.errors import ConfigError
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("method", "distillation"),
+    [("fd", "forward"), ("rd", "reverse"), ("fd-snl", "forward"), ("rd-snl", "reverse")],
+)
+def test_each_method_has_its_student(method, distillation):
+    config = make_config(method)
+    assert config.method == method
+    assert config.student.distillation == distillation
+
+
+@pytest.mark.parametrize("method", ["fd", "rd"])
+def test_baselines_use_no_part_of_snl(method):
+    config = make_config(method)
+    assert config.loss.spatial == config.loss.intra == config.loss.inter == 0
+    assert config.cram.reading == "none"
+    assert not config.maps.affinity
+    assert "SNL" not in config.method_label
+
+
+@pytest.mark.parametrize(("plain", "snl"), [("fd", "fd-snl"), ("rd", "rd-snl")])
+def test_a_method_and_its_baseline_share_everything_but_snl_itself(plain, snl):
+    shared = {"teacher", "student", "train", "image_size", "seed"}
+    assert make_config(plain).model_dump(include=shared) == make_config(snl).model_dump(
+        include=shared
+    )
+
+
+def test_snl_names_itself_as_our_reading_with_its_digest():
+    config = make_config("rd-snl")
+    assert config.method_label == f"SNL, snlad's reading {config.readings_digest} (rd-snl)"
+
+
+def test_the_readings_digest_follows_readings_and_ignores_the_rest():
+    base = make_config("rd-snl")
+    assert make_config("rd-snl", seed=7, train={"steps": 3}).readings_digest == base.readings_digest
+    other = make_config("rd-snl", loss={"inter_reading": "networks"})
+    assert other.readings_digest != base.readings_digest
+
+
+def test_every_part_of_the_method_is_a_config_change():
+    config = make_config("rd-snl", loss={"intra": 0.0}, cram={"reading": "none"})
+    assert config.loss.intra == 0
+    assert config.loss.channel == make_config("rd-snl").loss.channel
+    assert config.cram.reading == "none"
+
+
+def test_a_file_overrides_the_method_and_arguments_override_the_file(tmp_path):
+    file = write(tmp_path / "c.toml", 'method = "fd"\nseed = 3\n[train]\nbatch_size = 4\n')
+    config = read_config(file)
+    assert (config.method, config.seed, config.train.batch_size) == ("fd", 3, 4)
+    assert read_config(file, "rd", 5).method == "rd"
+    assert read_config(file, "rd", 5).seed == 5
+
+
+def test_a_runs_own_config_json_can_be_read_again(tmp_path):
+    config = make_config("fd-snl", seed=2, train={"epochs": 3})
+    file = write(tmp_path / "config.json", config.model_dump_json())
+    assert read_config(file) == config
+
+
+def test_without_a_file_the_default_is_rd_snl():
+    assert read_config(None) == make_config("rd-snl")
+
+
+def test_a_run_has_default_steps_unless_epochs_are_given():
+    assert make_config("rd", train={"batch_size": 8}).train.steps == DEFAULT_STEPS
+    train = make_config("rd", train={"epochs": 2, "batch_size": 8}).train
+    assert train.steps is None
+    assert train.total_steps(33) == 8
+
+
+def test_epochs_of_fewer_pictures_than_a_batch_still_step():
+    assert make_config("rd", train={"epochs": 2, "batch_size": 8}).train.total_steps(3) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense = 1\n", "nonsense"),
+        ("[train]\nbatch_size = -1\n", "train.batch_size"),
+        ('[train]\nbatch_size = "many"\n', "train.batch_size"),
+        ("[train]\nsteps = 5\nepochs = 5\n", "keep one of them"),
+        ("[student]\nclass_path = 'os.system'\n", "class_path"),
+        ("_target_ = 'os.system'\n", "_target_"),
+        ("[loss]\nchannel = nan\n", "loss.channel"),
+        ("image_size = [8, 8]\n", "32 to 4096"),
+        ("[loss]\nflattened = 0.0\nchannel = 0\nspatial = 0\nintra = 0\ninter = 0\n", "above 0"),
+        ("seed = -1\n", "seed"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence_that_names_the_key(tmp_path, text, words):
+    with pytest.raises(ConfigError) as caught:
+        read_config(write(tmp_path / "c.toml", text))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: !!python/object:os.system [x]\n", "a: &a [b]\nb: *a\n", "[train\n", "\x00"]
+)
+def test_what_is_not_toml_is_refused(tmp_path, text):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_config(write(tmp_path / "c.toml", text))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"absent\.toml"):
+        read_config(tmp_path / "absent.toml")
+
+
+def test_an_unknown_method_lists_the_known():
+    with pytest.raises(ConfigError, match="fd, rd, fd-snl, rd-snl"):
+        make_config("snl")
+
+
+def test_a_config_never_changes():
+    with pytest.raises(ValueError, match="frozen"):
+        make_config("rd").seed = 1
+
+
+@settings(deadline=None, derandomize=True, max_examples=25)
+@given(
+    method=st.sampled_from(["fd", "rd", "fd-snl", "rd-snl"]),
+    seed=st.integers(0, 2**31 - 1),
+    batch=st.integers(1, 512),
+)
+def test_dump_and_parse_give_the_same_config_and_digest(method, seed, batch):
+    config = make_config(method, seed=seed, train={"batch_size": batch})
+    again = parse_config(config.model_dump(mode="json"))
+    assert again == config
+    assert digest(again.model_dump(mode="json")) == digest(config.model_dump(mode="json"))
+
+
+def test_the_digest_ignores_the_order_of_keys():
+    assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
