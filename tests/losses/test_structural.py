@@ -1,0 +1,89 @@
+"""Structural distillation: which terms are computed, how they are weighed and summed."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from snlad.errors import TrainingError
+from snlad.losses import structural
+from snlad.losses.channel import channel_distillation
+from snlad.losses.flattened import flattened_cosine
+from snlad.losses.inter_affinity import inter_affinity_across_images, inter_affinity_across_networks
+from snlad.losses.intra_affinity import intra_affinity
+from snlad.losses.spatial import spatial_cosine, spatial_kl
+from snlad.losses.structural import LossWeights, structural_loss
+
+NOTHING = LossWeights(flattened=0.0, channel=0.0, spatial=0.0, intra=0.0, inter=0.0)
+READINGS = [
+    ("flattened", {}, flattened_cosine),
+    ("channel", {}, channel_distillation),
+    ("spatial", {"spatial_reading": "kl"}, spatial_kl),
+    (
+        "spatial",
+        {"spatial_reading": "kl", "temperature": 2.0},
+        lambda t, s: spatial_kl(t, s, 2.0),
+    ),
+    ("spatial", {"spatial_reading": "cosine"}, spatial_cosine),
+    ("intra", {}, intra_affinity),
+    ("inter", {"inter_reading": "images"}, inter_affinity_across_images),
+    ("inter", {"inter_reading": "networks"}, inter_affinity_across_networks),
+]
+
+
+@pytest.fixture
+def pyramids(levels):
+    fine, coarse = levels((2, 3, 4, 4)), levels((2, 6, 2, 2))
+    return [fine[0], coarse[0]], [fine[1], coarse[1]]
+
+
+@pytest.mark.parametrize(("name", "reading", "loss"), READINGS)
+def test_a_term_is_its_weight_times_its_reading_summed_over_levels(
+    pyramids, name, reading, loss
+) -> None:
+    weights = dataclasses.replace(NOTHING, **{name: 0.25}, **reading)
+    terms = structural_loss(*pyramids, weights)
+    expected = 0.25 * sum(loss(t, s) for t, s in zip(*pyramids, strict=True))
+    assert list(terms) == [name]
+    torch.testing.assert_close(terms[name], expected)
+
+
+def test_all_terms_stand_side_by_side_and_reach_every_level(pyramids) -> None:
+    weights = LossWeights(flattened=1.0, channel=1.0, spatial=1.0, intra=1.0, inter=1.0)
+    student = [level.requires_grad_() for level in pyramids[1]]
+    terms = structural_loss(pyramids[0], student, weights)
+    assert list(terms) == ["flattened", "channel", "spatial", "intra", "inter"]
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(level.grad.abs().sum() > 0 for level in student)
+
+
+def test_a_term_of_weight_zero_is_never_computed(pyramids, monkeypatch) -> None:
+    def explode(*_: object) -> None:
+        raise AssertionError("computed although its weight is 0")
+
+    monkeypatch.setattr(structural, "intra_affinity", explode)
+    monkeypatch.setattr(structural, "inter_affinity_across_images", explode)
+    assert list(structural_loss(*pyramids, dataclasses.replace(NOTHING, channel=1.0))) == [
+        "channel"
+    ]
+
+
+def test_features_of_low_precision_give_terms_in_float32(pyramids) -> None:
+    teacher, student = ([level.to(torch.bfloat16) for level in pyramid] for pyramid in pyramids)
+    weights = dataclasses.replace(NOTHING, channel=1.0, intra=1.0)
+    assert {term.dtype for term in structural_loss(teacher, student, weights).values()} == {
+        torch.float32
+    }
+
+
+@pytest.mark.parametrize("fault", ["level missing", "wrong shape"])
+def test_a_student_of_other_shapes_is_refused_with_both_shapes(pyramids, fault: str) -> None:
+    teacher, student = pyramids
+    student = student[:1] if fault == "level missing" else [student[0], student[1][:, :1]]
+    with pytest.raises(TrainingError, match=r"\(2, 3, 4, 4\).*\(2, 6, 2, 2\).*in its shape"):
+        structural_loss(teacher, student, dataclasses.replace(NOTHING, channel=1.0))
+
+
+def test_weights_cannot_change_after_they_were_given() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        NOTHING.channel = 1.0  # type: ignore[misc]
