@@ -119,7 +119,7 @@ def paint_foreign(
 ) -> tuple[Floats, Floats]:
     """A square piece of another class, its mean and spread moved to the crop's own."""
     half = int(rng.integers(8, 13))
-    y, x, from_y, from_x = rng.integers(half, crop.shape[0] - half, size=4)
+    y, x, from_y, from_x = rng.integers(half + 1, crop.shape[0] - half - 1, size=4)
     size = np.arange(-half, half + 1)
     here, there = np.ix_(size + y, size + x), np.ix_(size + from_y, size + from_x)
     grey = (donor @ LUMINANCE)[there]
