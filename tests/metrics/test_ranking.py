@@ -117,6 +117,10 @@ def test_order_and_splitting_change_nothing(positives, parts, random) -> None:
     assert [metric(split) for metric in METRICS] == numbers(positives, np.concatenate(parts))
 
 
+def test_empty_parts_of_the_negatives_are_passed_over() -> None:
+    assert auroc(rank(f32(3, 1), [f32(), f32(0, 1), f32(), f32(2)])) == 0.75
+
+
 @quick
 @given(scores, scores)
 def test_swapping_the_sides_mirrors_auroc(positives: np.ndarray, negatives: np.ndarray) -> None:

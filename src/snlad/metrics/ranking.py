@@ -52,10 +52,14 @@ def rank(
     order = np.argsort(positives)[::-1]
     ordered = positives[order]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # of each run of ties
+    distinct = ordered[last]
     above, alarms = np.full((2, len(last)), total, np.int64)
-    for part in negatives:
-        above -= np.searchsorted(part, ordered[last], "right")
-        alarms -= np.searchsorted(part, ordered[last], "left")
+    for part in filter(len, negatives):
+        below = np.searchsorted(part, distinct, "left")
+        alarms -= below
+        tied = part.take(below, mode="clip") == distinct  # few: spares most of a second search
+        below[tied] = np.searchsorted(part, distinct[tied], "right")
+        above -= below
     mass = last + 1.0 if weights is None else np.cumsum(weights[order], dtype=np.float64)[last]
     return Ranking(last + 1, mass / mass[-1], above, alarms, total)
 
