@@ -26,7 +26,7 @@ def without(*losses):
 
 
 @every_loss
-@pytest.mark.parametrize("shape", [(2, 3, 3, 2), (2, 7, 2, 1)], ids=["N > C", "N < C"])
+@pytest.mark.parametrize("shape", [(2, 2, 3, 1), (2, 3, 2, 1)], ids=["N > C", "N < C"])
 def test_gradients_are_exact_for_student_and_teacher(loss, levels, shape) -> None:
     teacher, student = levels(shape)
     inputs = (teacher.requires_grad_(), student.requires_grad_())
