@@ -10,7 +10,7 @@ from snlad.demo.defects import DEFECT_TYPES, DefectType, Pixels, make_defect
 
 SIDE = 96
 KINDS = pytest.mark.parametrize("kind", DEFECT_TYPES)
-SEEDS = range(6)
+SEEDS = range(4)
 
 
 def noise(seed: int, *, mean: float = 128, spread: float = 20, grain: float = 1.0) -> Pixels:
@@ -159,7 +159,7 @@ def test_dark_textures_get_light_defects_and_light_ones_dark(
 @pytest.mark.parametrize("kind", ["scratch", "blob"])
 def test_defects_on_middle_grey_are_light_or_dark(kind: DefectType) -> None:
     signs = set()
-    for seed in range(20):
+    for seed in range(12):
         picture, mask = make(kind, seed=seed)
         signs.add(np.sign((picture[mask].astype(int) - CROP[mask]).mean()))
     assert signs == {-1, 1}
@@ -167,7 +167,7 @@ def test_defects_on_middle_grey_are_light_or_dark(kind: DefectType) -> None:
 
 def test_a_contrast_defect_washes_out_or_exaggerates() -> None:
     ratios = []
-    for seed in range(20):
+    for seed in range(12):
         picture, mask = make("contrast", seed=seed)
         core = ndimage.binary_erosion(mask, iterations=3)
         ratios.append(picture[core].std() / CROP[core].std())
