@@ -107,7 +107,7 @@ def published(name: str) -> PretrainedCfg:
         hint = f"near names are {', '.join(near)}" if near else "timm.list_models() lists all"
         raise WeightsError(f"timm has no network {name!r}: {hint}")
     try:
-        return cast(PretrainedCfg, timm.get_pretrained_cfg(name))
+        return cast(PretrainedCfg, timm.get_pretrained_cfg(name, allow_unregistered=False))
     except RuntimeError as error:
         tags = [n.partition(".")[2] for n in timm.list_pretrained(f"{architecture}.*")]
         raise WeightsError(

