@@ -66,6 +66,11 @@ def test_score_by_maximum_and_by_another_share() -> None:
     assert image_score(overall, None, share=0.04).item() == pytest.approx(97.5)
 
 
+def test_the_number_of_pixels_is_exact_where_floating_point_is_not() -> None:
+    # 0.29 * 100 is 28.999999999999996 in float64; 29 pixels 71..99 make the score.
+    assert image_score(ramp(10, 10), None, share=0.29).item() == pytest.approx(85)
+
+
 def test_pixels_outside_the_valid_ones_never_count() -> None:
     overall = torch.zeros(1, 1, 20, 20)
     overall[..., :10, :] = torch.arange(200.0).reshape(10, 20)
