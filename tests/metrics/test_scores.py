@@ -181,6 +181,15 @@ def test_a_class_row_equals_scikit_learn() -> None:
     assert row.pixel_ap == pytest.approx(average_precision_score(labels, pixels))
 
 
+def test_aupro_of_two_regions_worked_by_hand() -> None:
+    # Ten normal pixels scored 9 ... 0; the region of one pixel is found before any alarm, half of
+    # the region of two after two alarms: (0.2 * 1/2 + 0.1 * 3/4) / 0.3.
+    scores = plane([9.5, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 7.5, -1])
+    mask = np.isin(scores, [9.5, 7.5, -1])
+    image = {"score": 1.0, "is_anomalous": True, "anomaly_map": scores, "mask": mask}
+    assert evaluated(a=[image]).classes["a"].aupro == pytest.approx(0.175 / 0.3)
+
+
 def test_the_pooled_row_equals_one_class_of_all_images() -> None:
     first, second = some_images(1), some_images(2, shape=(7, 9))  # shapes may differ
     table = evaluated(a=first, b=second)
