@@ -1,6 +1,6 @@
 """Quality of the four methods on a labelled data set, one row a run, resumable.
 
-    python benchmarks/quality.py run DATA --rows results/NAME.jsonl [--methods rd ...] [--seeds 0 ...]
+    python benchmarks/quality.py run DATA --rows results/NAME.jsonl [--methods rd] [--seeds 0 1]
     python benchmarks/quality.py table results/NAME.jsonl
 
 ``run`` trains what has no row yet and appends a row as each run ends; ``table`` prints Markdown.
@@ -107,7 +107,11 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
     parts = [
         _summary("mean", "Mean over classes", by_method),
         _summary("pooled", "Pooled over all pictures", by_method),
-        *(_by_class(metric, by_method) for metric in METRICS if metric in ("image_auroc", "pixel_auroc", "aupro")),
+        *(
+            _by_class(metric, by_method)
+            for metric in METRICS
+            if metric in ("image_auroc", "pixel_auroc", "aupro")
+        ),
         "Hardware: " + "; ".join(sorted({row["hardware"] for row in rows})),
     ]
     return "\n\n".join(parts)

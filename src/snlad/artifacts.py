@@ -67,7 +67,9 @@ def read_arrays(data: bytes, name: str) -> Arrays:
     try:
         arrays: Arrays = parse_safetensors(data)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{name} is not a safetensors file ({error}); nothing was run") from None
+        raise ArtifactError(
+            f"{name} is not a safetensors file ({error}); nothing was run"
+        ) from None
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtifactError(f"{name}: tensor {key!r} holds NaN or infinity; it was not loaded")
@@ -102,9 +104,7 @@ def load_artifact(folder: Path, kind: str) -> Artifact:
         ArtifactError: something is missing, changed, foreign or of another version.
     """
     manifest = _read_manifest(folder, kind)
-    files = {
-        name: _read_payload(folder, name, entry) for name, entry in manifest["files"].items()
-    }
+    files = {name: _read_payload(folder, name, entry) for name, entry in manifest["files"].items()}
     return Artifact(kind, manifest["payload"], files, manifest["identity"])
 
 

@@ -28,8 +28,7 @@ def build_teacher(config: Config) -> Teacher:
 def build_student(config: Config, teacher: Teacher) -> nn.Module:
     """The student that ``student.distillation`` names, with CRAM where ``cram.reading`` asks."""
     if config.student.distillation == "forward":
-        crams = [_build_cram(config, channels) for channels in teacher.channels]
-        return ForwardStudent(teacher, crams=crams if config.cram.reading != "none" else None)
+        return ForwardStudent(teacher, crams=[_build_cram(config, c) for c in teacher.channels])
     return ReverseStudent.for_teacher(
         teacher,
         cram=_build_cram(config, teacher.next_channels),
@@ -70,7 +69,7 @@ def build_detector(
     )
 
 
-def _build_cram(config: Config, channels: int) -> nn.Module | None:
+def _build_cram(config: Config, channels: int) -> nn.Module:
     if config.cram.reading == "none":
-        return None
+        return nn.Identity()
     return Cram(channels, config.cram.centers, config.cram.reading)

@@ -151,7 +151,7 @@ class Config(_Section):
 
     @property
     def method_label(self) -> str:
-        """What this method may call itself: a baseline, or SNL in our reading, never the paper's."""
+        """What the method may call itself: a baseline, or SNL in our reading, never the paper's."""
         if self.method.endswith("-snl"):
             return f"SNL, snlad's reading {self.readings_digest} ({self.method})"
         return f"plain {self.student.distillation} distillation ({self.method})"
@@ -220,7 +220,9 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
 
 
 def read_config(path: Path | None, method: str | None = None, seed: int | None = None) -> Config:
-    """Read a TOML file (or a run's ``config.json``) over the defaults of its method; arguments win over the file.
+    """Read a TOML file, or a run's ``config.json``, over the defaults of its method.
+
+    Arguments win over the file.
 
     Raises:
         ConfigError: the file is missing, is not TOML, or holds a wrong key or value.

@@ -1,15 +1,15 @@
-"""The errors that snlad raises on purpose, each one sentence with the value, the rule and the next step.
+"""The errors that snlad raises on purpose: each one sentence with value, rule and next step.
 
-    SnladError
-    ├── UsageError            a wrong command or argument
-    │   └── MissingExtraError a verb needs an optional dependency
-    ├── ConfigError           a wrong configuration
-    ├── DataError             a wrong data folder, manifest or mask
-    │   └── ImageError        one picture that cannot be read
-    ├── WeightsError          teacher weights that are missing or wrong
-    ├── ArtifactError         a model folder or checkpoint that is damaged or foreign
-    ├── MetricError           scores that cannot be ranked
-    └── TrainingError         training that cannot go on
+SnladError
+├── UsageError            a wrong command or argument
+│   └── MissingExtraError a verb needs an optional dependency
+├── ConfigError           a wrong configuration
+├── DataError             a wrong data folder, manifest or mask
+│   └── ImageError        one picture that cannot be read
+├── WeightsError          teacher weights that are missing or wrong
+├── ArtifactError         a model folder or checkpoint that is damaged or foreign
+├── MetricError           scores that cannot be ranked
+└── TrainingError         training that cannot go on
 """
 
 

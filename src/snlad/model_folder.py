@@ -1,9 +1,9 @@
 """The model folder: the whole detector, teacher included, in safetensors and JSON, with its card.
 
-    MODEL/model.json                   manifest: schema, configuration, classes, hashes
-    MODEL/weights-HASH.safetensors     teacher, student and map statistics
-    MODEL/roi_I-HASH.png               inspection masks
-    MODEL/README.md                    the card for people; never read by snlad
+MODEL/model.json                   manifest: schema, configuration, classes, hashes
+MODEL/weights-HASH.safetensors     teacher, student and map statistics
+MODEL/roi_I-HASH.png               inspection masks
+MODEL/README.md                    the card for people; never read by snlad
 """
 
 import io

@@ -77,7 +77,8 @@ class Model:
     ) -> list[Prediction]:
         """Inspect one batch of loaded pictures; a bad one gets an error and no score."""
         good = [i for i, picture in enumerate(pictures) if picture.fitted is not None]
-        answers = dict(zip(good, self._run([pictures[i] for i in good], [class_names[i] for i in good]), strict=True)) if good else {}
+        found = self._run([pictures[i] for i in good], [class_names[i] for i in good])
+        answers = dict(zip(good, found, strict=True))
         return [
             self._answer(picture, class_names[i], *answers.get(i, (None, {})))
             for i, picture in enumerate(pictures)
@@ -88,7 +89,9 @@ class Model:
         self, pictures: Sequence[Picture], class_names: Sequence[str | None]
     ) -> list[tuple[float, dict[str, NDArray[np.float32]]]]:
         pixels = to_input(np.stack([picture.fitted for picture in pictures]))  # type: ignore[misc] # judge keeps the good ones
-        images = torch.from_numpy(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
+        images = (
+            torch.from_numpy(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
+        )
         maps = self._detector(images)
         scores = self._detector.image_score(maps["overall"], self._valid_pixels(class_names))
         arrays = {name: map_.cpu().numpy()[:, 0] for name, map_ in maps.items()}
@@ -113,7 +116,11 @@ class Model:
     ) -> Prediction:
         error = picture.error
         if score is not None and not np.isfinite(score):
-            score, maps, error = None, {}, f"the score is {score}: the model is damaged or overflowed"
+            score, maps, error = (
+                None,
+                {},
+                f"the score is {score}: the model is damaged or overflowed",
+            )
         return Prediction(
             path=picture.path,
             sha256=picture.sha256,

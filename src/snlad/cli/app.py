@@ -1,6 +1,7 @@
 """The command ``snlad``: verbs, and how errors become one sentence and an exit code.
 
-Exit codes: 0 done; 1 finished with error rows or a failed gate; 2 wrong use; 130 stopped by a signal.
+Exit codes: 0 done, 1 finished with error rows or a failed gate, 2 wrong use, 130 stopped by a
+signal.
 """
 
 import logging

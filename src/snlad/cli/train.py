@@ -30,8 +30,6 @@ def run(
         typer.echo(f"note: {note}", err=True)
     rois = parse_rois(roi or [])
     with show_progress(quiet) as progress:
-        train(
-            dataset, out, settings, device=device, resume=resume, rois=rois, progress=progress
-        )
+        train(dataset, out, settings, device=device, resume=resume, rois=rois, progress=progress)
     typer.echo(f"trained {settings.method_label}: {out / 'model'}")
     typer.echo(f"next: snlad evaluate {out} {data}")

@@ -19,7 +19,7 @@ def run_import(
     target = out or file.with_suffix(".safetensors")
     info = import_weights(file, target)
     typer.echo(", ".join(f"{key} {value}" for key, value in info.items()))
-    typer.echo(f"wrote {target}; use it with  [teacher] weights = \"{target}\"  in a config")
+    typer.echo(f'wrote {target}; use it with  [teacher] weights = "{target}"  in a config')
 
 
 @app.callback()

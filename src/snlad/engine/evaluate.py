@@ -39,7 +39,8 @@ def evaluate(
     """
     if not dataset.test:
         raise DataError(
-            f"{dataset.root} has no test picture; put pictures into CLASS/test/good and CLASS/test/DEFECT"
+            f"{dataset.root} has no test picture; "
+            "put pictures into CLASS/test/good and CLASS/test/DEFECT"
         )
     config = model.card.config
     protocol = "snlad-v1" if config.maps.score == "top" else "snlad-v1-max"
@@ -56,7 +57,7 @@ def evaluate(
             notes.append(f"left out: {prediction.error}")
         progress("evaluating", done, len(dataset.test))
     if kept:
-        notes.append(f"{kept} masks would be empty at 256 x 256 and keep the pixel nearest their centroid")
+        notes.append(f"{kept} masks would be empty at 256 x 256: each keeps one pixel")
     return evaluator.table(), notes
 
 

@@ -59,7 +59,7 @@ def finish_training(
     progress("scaling maps", 1, 2)
     color_scale = _color_scale(detector, _pyramids(detector, data, chosen, valid))
     progress("scaling maps", 2, 2)
-    counts = {name: 0 for name in sorted({sample.class_name for sample in samples})}
+    counts = dict.fromkeys(sorted({sample.class_name for sample in samples}), 0)
     for sample in samples:
         counts[sample.class_name] += 1
     card = ModelCard(

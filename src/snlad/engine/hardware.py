@@ -45,7 +45,9 @@ def choose_device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {name} cannot be used here ({reason}); try --device cpu") from None
+        raise UsageError(
+            f"--device {name} cannot be used here ({reason}); try --device cpu"
+        ) from None
     return device
 
 
@@ -61,7 +63,7 @@ def choose_hardware(device: torch.device, settings: TrainConfig) -> Hardware:
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is computed in hardware, and not emulated many times slower."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _NARROW_ISA:

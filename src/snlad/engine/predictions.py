@@ -1,8 +1,8 @@
 """Predictions on disk: rows, heat maps and float maps, one picture at a time.
 
-    DIR/predictions.jsonl            one row a picture, in order
-    DIR/overlays/000000_STEM.png     heat map over the picture, original size
-    DIR/maps/NAME/000000_STEM.tiff   float map (256, 256)
+DIR/predictions.jsonl            one row a picture, in order
+DIR/overlays/000000_STEM.png     heat map over the picture, original size
+DIR/maps/NAME/000000_STEM.tiff   float map (256, 256)
 """
 
 import json
@@ -84,8 +84,8 @@ def _require_maps(model: Model, names: Sequence[str]) -> None:
 
 def _file_stem(index: int, prediction: Prediction) -> str:
     """The row's number and a part of the picture's name that every file system accepts."""
-    stem = _UNSAFE.sub("_", Path(prediction.path or "array").stem.encode("ascii", "replace").decode())
-    return f"{index:06d}_{stem[:80]}"
+    stem = Path(prediction.path or "array").stem.encode("ascii", "replace").decode()
+    return f"{index:06d}_{_UNSAFE.sub('_', stem)[:80]}"
 
 
 def _write_pictures(

@@ -1,12 +1,12 @@
 """The run folder: what was asked, with what, how it went.
 
-    RUN/config.json       resolved configuration
-    RUN/versions.json     software and hardware
-    RUN/log.jsonl         one row every few steps
-    RUN/curves.png        the same as a picture
-    RUN/checkpoint/       while training; gone when the model is saved
-    RUN/model/            the model, complete
-    RUN/scores.json       written by evaluate
+RUN/config.json       resolved configuration
+RUN/versions.json     software and hardware
+RUN/log.jsonl         one row every few steps
+RUN/curves.png        the same as a picture
+RUN/checkpoint/       while training; gone when the model is saved
+RUN/model/            the model, complete
+RUN/scores.json       written by evaluate
 """
 
 import json

@@ -3,13 +3,11 @@
 import logging
 import math
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,13 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from snlad.build import LossFunction, build_detector, build_loss
-from snlad.config import Config, TrainConfig, digest
+from snlad.config import Config, digest
 from snlad.data.loading import data_digest
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.checkpoint import load_checkpoint, save_checkpoint
 from snlad.engine.finish import finish_training
 from snlad.engine.hardware import Hardware, choose_device, choose_hardware, describe_device
+from snlad.engine.interrupt import stop_signals
 from snlad.engine.rundir import RunFolder
+from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.engine.training_data import TrainingData
 from snlad.errors import DataError, TrainingError
 from snlad.models.cram import Cram, initialise_centers
@@ -114,7 +114,7 @@ def train(
     if resume and run.model.exists():
         logger.info("%s is already finished; nothing was done", run.path)
         return run.path
-    with torch.random.fork_rng(), _stop_signals() as stop:
+    with torch.random.fork_rng(), stop_signals() as stop:
         training = _prepare(samples, run, config, target, own, progress)
         training.stop = stop
         _begin(training)
@@ -134,31 +134,12 @@ def train(
     return run.path
 
 
-def learning_rate(step: int, total: int, settings: TrainConfig) -> float:
-    """Linear warm-up from 0, then a cosine to 0, at optimiser step ``step`` of ``total``."""
-    warmup = round(settings.warmup_share * total)
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, total - warmup)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def batch_indices(step: int, n_images: int, batch_size: int, seed: int) -> list[int]:
-    """The pictures of a step: a seeded shuffle of all classes together each epoch, last part dropped.
-
-    A function of its arguments alone, so that a resumed run sees the same batches.
-    """
-    size = min(batch_size, n_images)
-    epoch, position = divmod(step, n_images // size)
-    order = np.random.default_rng([seed, epoch]).permutation(n_images)
-    return [int(i) for i in order[position * size : (position + 1) * size]]
-
-
 def _require_normals(dataset: Dataset, rois: Mapping[str, Any]) -> tuple[Sample, ...]:
     samples = dataset.train_normal
     if not samples:
         raise DataError(
-            f"{dataset.root} has no normal training picture; put good pictures into CLASS/train/good"
+            f"{dataset.root} has no normal training picture; "
+            "put good pictures into CLASS/train/good"
         )
     unknown = sorted(set(rois) - {sample.class_name for sample in samples})
     if unknown:
@@ -204,9 +185,9 @@ def _begin(training: _Training) -> None:
         training.step = load_checkpoint(
             run.checkpoint, student, training.optimizer, training.identity
         )
-        run.rewind_log(training.step)
         logger.info("resumed after step %d", training.step)
-    elif training.config.cram.initialisation == "k-means":
+    run.rewind_log(training.step)
+    if training.step == 0 and training.config.cram.initialisation == "k-means":
         initialise_centers(student, lambda: _show_batches(training), seed=training.config.seed)
 
 
@@ -222,17 +203,19 @@ def _show_batches(training: _Training) -> None:
 def _run_steps(training: _Training) -> None:
     config, settings = training.config, training.config.train
     student, optimizer = training.detector.student, training.optimizer
-    total = settings.total_steps(len(training.data))
+    n_images = len(training.data)
+    total = settings.total_steps(n_images)
     while training.step < total:
         step, started = training.step, time.monotonic()
         student.train()
-        torch.manual_seed(hash((config.seed, step)) % 2**63)  # dropout repeats after a resume
+        torch.manual_seed(config.seed * 2**31 + step)  # dropout repeats after a resume
         lr = learning_rate(step, total, settings)
         for group in optimizer.param_groups:
             group["lr"] = lr
 
-        indices = batch_indices(step, len(training.data), settings.batch_size, config.seed)
-        images, teacher = training.data.batch(indices)
+        images, teacher = training.data.batch(
+            batch_indices(step, n_images, settings.batch_size, config.seed)
+        )
         with training.hardware.autocast():
             reproduced = student(images, teacher)
         terms = training.loss(teacher, reproduced)
@@ -240,18 +223,17 @@ def _run_steps(training: _Training) -> None:
         _require_finite(step, terms)
 
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         norm = nn.utils.clip_grad_norm_(student.parameters(), settings.clip_norm)
         optimizer.step()
-        training.step = step + 1
+        training.step += 1
 
-        if training.step % settings.log_every == 0 or training.step == total:
-            speed = len(indices) / (time.monotonic() - started)
-            row = {"step": training.step, "lr": lr, "loss": float(loss), "grad_norm": float(norm)}
-            row |= {f"loss_{name}": float(term) for name, term in terms.items()}
-            training.run.append_log({**row, **_center_use(student), "images_per_s": round(speed, 1)})
+        last = training.step == total
+        if last or training.step % settings.log_every == 0:
+            speed = len(images) / (time.monotonic() - started)
+            training.run.append_log(_log_row(training, terms, lr, norm, speed))
         training.progress("training", training.step, total)
-        if training.step % settings.checkpoint_every == 0 or training.step == total or training.stop:
+        if last or training.step % settings.checkpoint_every == 0 or training.stop:
             _save(training)
         if training.stop:
             raise TrainingError(
@@ -259,6 +241,21 @@ def _run_steps(training: _Training) -> None:
                 "the same command with --resume goes on from there",
                 interrupted=True,
             )
+
+
+def _log_row(
+    training: _Training, terms: Mapping[str, Tensor], lr: float, norm: Tensor, speed: float
+) -> dict[str, float]:
+    values = {f"loss_{name}": float(term.detach()) for name, term in terms.items()}
+    return {
+        "step": training.step,
+        "lr": lr,
+        "loss": sum(values.values()),
+        **values,
+        "grad_norm": float(norm),
+        **_center_use(training.detector.student),
+        "images_per_s": round(speed, 1),
+    }
 
 
 def _save(training: _Training) -> None:
@@ -272,7 +269,7 @@ def _save(training: _Training) -> None:
 
 
 def _require_finite(step: int, terms: Mapping[str, Tensor]) -> None:
-    values = {name: float(term) for name, term in terms.items()}
+    values = {name: float(term.detach()) for name, term in terms.items()}
     if not all(math.isfinite(value) for value in values.values()):
         listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
         raise TrainingError(
@@ -284,30 +281,8 @@ def _require_finite(step: int, terms: Mapping[str, Tensor]) -> None:
 def _center_use(student: nn.Module) -> dict[str, float]:
     """Mean over CRAM modules of assignment entropy and share of used centers, in [0, 1]."""
     crams = [module for module in student.modules() if isinstance(module, Cram)]
-    if not crams:
+    entropies = [float(cram.entropy) for cram in crams if cram.entropy is not None]
+    shares = [float(cram.used_share) for cram in crams if cram.used_share is not None]
+    if not entropies:
         return {}
-    return {
-        "cram_entropy": sum(float(cram.entropy) for cram in crams) / len(crams),
-        "cram_used_share": sum(float(cram.used_share) for cram in crams) / len(crams),
-    }
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that training ends between two steps with its state saved."""
-    received: list[int] = []
-
-    def remember(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-
-    try:
-        before: dict[int, Callable[..., Any] | int | None] = {
-            number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)
-        }
-    except ValueError:  # not the main thread: signals go elsewhere
-        before = {}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return {"cram_entropy": fmean(entropies), "cram_used_share": fmean(shares)}

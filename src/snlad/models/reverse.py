@@ -6,7 +6,7 @@ without the two layers that its code builds and never uses; for others the same 
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -93,7 +93,7 @@ class ReverseStudent(nn.Module):
     @classmethod
     def for_teacher(
         cls, teacher: PyramidNetwork, cram: nn.Module | None = None, dropout: float = 0.0
-    ) -> Self:
+    ) -> "ReverseStudent":
         """RD4AD's student for its own teachers, the same plan for every other pyramid.
 
         ``teacher.next_channels`` is the width of the embedding, known before ``cram`` is built.

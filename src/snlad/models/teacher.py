@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import Any, Self, cast
+from typing import Any, TypeVar, cast
 
 import timm
 import torch
@@ -14,6 +14,8 @@ from snlad.errors import WeightsError
 
 DEFAULT_STRIDES = (4, 8, 16)
 """Levels of a hierarchical teacher, in image pixels per location."""
+
+TeacherT = TypeVar("TeacherT", bound="Teacher")  # typing.Self defeats run-time checks in tests
 
 
 class PyramidNetwork(nn.Module):
@@ -84,7 +86,7 @@ class Teacher(PyramidNetwork):
         self.requires_grad_(requires_grad=False)
         self.eval()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self: TeacherT, mode: bool = True) -> TeacherT:
         """Stay in eval mode: its BatchNorm statistics are part of what it knows."""
         del mode
         return super().train(mode=False)

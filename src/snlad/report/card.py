@@ -26,7 +26,8 @@ def format_card(
     height, width = config.image_size
     return f"""# A snlad model: {config.method_label}
 
-Finds what differs from the normal pictures of {len(classes)} product classes; it has seen no defect.
+Finds what differs from the normal pictures of {len(classes)} product classes. It has seen no
+defect.
 
 | | |
 | --- | --- |

@@ -14,7 +14,7 @@ def format_scores(scores: Mapping[str, Any]) -> str:
     Args:
         scores: ``ScoreTable.to_dict()``.
     """
-    rows = [("class", *_HEADS)]
+    rows: list[Sequence[str]] = [("class", *_HEADS)]
     rows += [(name, *_cells(row)) for name, row in scores["classes"].items()]
     counts = [str(scores["n_classes"][metric]) for metric in METRICS]
     rows += [
