@@ -12,6 +12,7 @@ from numpy.random import default_rng
 from numpy.typing import NDArray
 from PIL import Image
 
+from snlad.data.check import check_dataset
 from snlad.data.opening import open_dataset
 from snlad.demo import textures
 from snlad.demo.defects import DEFECT_TYPES
@@ -235,6 +236,11 @@ def test_the_fingerprint_finds_a_window_that_moved() -> None:
     assert not np.isin(windows(one, 16), windows(other, 16)).any()
     other[3:19, 20:36] = one[10:26, 5:21]
     assert np.argwhere(np.isin(windows(one, 16), windows(other, 16))).tolist() == [[10, 5]]
+
+
+def test_the_data_check_finds_nothing_to_say(root: Path) -> None:
+    # no copy in training and test, and no trivial statistic tells defects or the splits apart
+    assert check_dataset(open_dataset(root)).findings == ()
 
 
 # -- where crops lie

@@ -48,43 +48,46 @@ class Texture:
     class_name: str
     file: str
     reduce: int = 1  # pixels averaged along each side
-    levels: tuple[int, int] = (0, 255)  # grey levels stretched to black and white
+    levels: tuple[int, int] = (0, 255)  # grey levels stretched to black and white, with grain
     regions: Regions
     credit: str
 
 
-def _bands(height: int, width: int, top: int, bottom: int) -> Regions:
-    """A test band across the middle of a picture, training bands above and below."""
-    above, below = (0, 0, top, width), (bottom, 0, height, width)
-    return Regions(train=(above, below), test=((top, 0, bottom, width),))
-
-
+# Regions were chosen so that mean, contrast and sharpness alone do not tell training from test.
+MIDDLE_ROWS = Regions(
+    train=((0, 0, 176, 512), (336, 0, 512, 512)),
+    test=((176, 0, 336, 512),),
+)
+MIDDLE_COLUMNS = Regions(
+    train=((0, 0, 512, 176), (0, 336, 512, 512)),
+    test=((0, 176, 512, 336),),
+)
 TEXTURES = (
     Texture(
         class_name="brick",
         file="brick.png",
-        regions=_bands(512, 512, 176, 336),
+        regions=MIDDLE_ROWS,
         credit="Bricks25 of CC0Textures (https://cc0textures.com/view.php?tex=Bricks25), CC0",
     ),
     Texture(
         class_name="film",
         file="cell.png",
         levels=(20, 120),
-        regions=_bands(660, 330, 220, 440),
+        regions=Regions(train=((285, 0, 660, 330),), test=((125, 0, 285, 330),)),
         credit="The empty part of a phase image by Paul Müller, Mirjam Schürmann, Salvatore"
         " Girardo, Gheorghe Cojoc and Jochen Guck (https://doi.org/10.1364/OE.26.010729), CC0",
     ),
     Texture(
         class_name="grass",
         file="grass.png",
-        regions=_bands(512, 512, 176, 336),
+        regions=MIDDLE_COLUMNS,
         credit="Grass 01 by linolafett"
         " (https://www.deviantart.com/linolafett/art/Grass-01-434853879), CC0",
     ),
     Texture(
         class_name="gravel",
         file="gravel.png",
-        regions=_bands(512, 512, 176, 336),
+        regions=MIDDLE_COLUMNS,
         credit="Gravel04 of CC0Textures (https://cc0textures.com/view.php?tex=Gravel04), CC0",
     ),
     Texture(
@@ -101,14 +104,14 @@ TEXTURES = (
         class_name="stars",
         file="hubble_deep_field.jpg",
         reduce=2,
-        regions=_bands(436, 500, 144, 292),
+        regions=Regions(train=((0, 0, 288, 500),), test=((288, 0, 436, 500),)),
         credit="Hubble eXtreme Deep Field, NASA"
         " (http://hubblesite.org/newscenter/archive/releases/2012/37/image/a/), public domain",
     ),
     Texture(
         class_name="tissue",
         file="ihc.png",
-        regions=_bands(512, 512, 176, 336),
+        regions=MIDDLE_COLUMNS,
         credit="Immunohistochemical staining of colonic glands, Center for Microscopy and Molecular"
         " Imaging (CMMI), no known copyright restrictions",
     ),
@@ -185,7 +188,10 @@ def _read(texture: Texture) -> Pixels:
     black, white = texture.levels
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB").reduce(texture.reduce), dtype=float)
-    return np.clip(np.rint((pixels - black) / (white - black) * 255), 0, 255).astype(np.uint8)
+    gain = 255 / (white - black)
+    grain = np.random.default_rng(0).uniform(-0.5, 0.5, size=(*pixels.shape[:2], 1)) * (gain - 1)
+    stretched = (pixels - black) * gain + grain  # no gaps between levels for a defect to fill
+    return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
 
 
 def _cut(picture: Pixels, place: Box) -> Pixels:
