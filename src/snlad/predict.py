@@ -69,8 +69,8 @@ class Model:
             UsageError: the class is not one of the model's.
         """
         name = self._require_class(class_name)
-        for pictures in load_batches(images, self.card.config.image_size, _BATCH):
-            yield from self.judge(pictures, [name] * len(pictures))
+        batches = load_batches(images, self.card.config.image_size, _BATCH)
+        return (row for batch in batches for row in self.judge(batch, [name] * len(batch)))
 
     def judge(
         self, pictures: Sequence[Picture], class_names: Sequence[str | None]
@@ -88,11 +88,11 @@ class Model:
     def _run(
         self, pictures: Sequence[Picture], class_names: Sequence[str | None]
     ) -> list[tuple[float, dict[str, NDArray[np.float32]]]]:
-        pixels = to_input(np.stack([picture.fitted for picture in pictures]))  # type: ignore[misc] # judge keeps the good ones
-        images = (
-            torch.from_numpy(pixels).to(self.device).contiguous(memory_format=torch.channels_last)
-        )
-        maps = self._detector(images)
+        fitted = [picture.fitted for picture in pictures if picture.fitted is not None]
+        if not fitted:
+            return []
+        images = torch.from_numpy(to_input(np.stack(fitted))).to(self.device)
+        maps = self._detector(images.contiguous(memory_format=torch.channels_last))
         scores = self._detector.image_score(maps["overall"], self._valid_pixels(class_names))
         arrays = {name: map_.cpu().numpy()[:, 0] for name, map_ in maps.items()}
         return [

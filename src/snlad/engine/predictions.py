@@ -50,11 +50,12 @@ def write_predictions(
     rows = out / "predictions.jsonl"
     if rows.exists():
         raise UsageError(f"{rows} exists; give another --out or move it away")
+    predictions = model.stream(paths, class_name=class_name)
     for folder in (out / "overlays", *(out / "maps" / name for name in map_names)):
         folder.mkdir(parents=True, exist_ok=True)
     done = failed = 0
     with rows.open("x", encoding="utf-8") as file:
-        for prediction in model.stream(paths, class_name=class_name):
+        for prediction in predictions:
             file.write(json.dumps(prediction.row(), allow_nan=False) + "\n")
             if prediction.error is None:
                 _write_pictures(model, prediction, out, _file_stem(done, prediction), map_names)

@@ -1,0 +1,286 @@
+"""The command line: every verb, every exit code, one sentence for every error, no socket."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from snlad.cli import app, progress
+from snlad.errors import TrainingError
+
+CONFIG = """
+image_size = [64, 64]
+[teacher]
+name = "test_efficientnet"
+weights = "random"
+[cram]
+centers = 4
+[train]
+steps = 2
+batch_size = 4
+"""
+
+
+@pytest.fixture
+def snlad(monkeypatch, capsys):
+    """Run the command in this process: (exit code, stdout, stderr)."""
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["snlad", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    (tmp_path / "tiny.toml").write_text(CONFIG)
+    return tmp_path / "tiny.toml"
+
+
+@pytest.fixture
+def no_sockets(monkeypatch):
+    """Any attempt to reach a network fails the test."""
+    import socket
+
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_every_verb_works_without_a_network(snlad, no_sockets, tiny_data, tmp_path, config):
+    run, out = tmp_path / "run", tmp_path / "out"
+    code, text, _ = snlad("train", tiny_data, "--out", run, "--config", config, "--quiet")
+    assert (code, "next: snlad evaluate" in text) == (0, True)
+
+    code, text, _ = snlad("evaluate", run, tiny_data)
+    assert code == 0
+    assert "mean over classes" in text
+    code, text, _ = snlad("evaluate", run, tiny_data, "--json")
+    assert json.loads(text) == json.loads((run / "scores.json").read_text())
+
+    code, text, _ = snlad(
+        "predict",
+        run,
+        tiny_data / "grey" / "test",
+        "--out",
+        out,
+        "--maps",
+        "feature,affinity,overall",
+    )
+    assert code == 0
+    assert len((out / "predictions.jsonl").read_text().splitlines()) == 4
+    assert len(list((out / "maps" / "affinity").iterdir())) == 4
+
+    code, text, _ = snlad("data", "check", tiny_data, "--json")
+    assert json.loads(text)
+    code, text, _ = snlad("data", "check", tiny_data)
+    assert "grey" in text
+
+    import torch
+
+    torch.save({"a": torch.ones(2)}, tmp_path / "own.pth")
+    code, text, _ = snlad("weights", "import", tmp_path / "own.pth")
+    assert code == 0
+    assert (tmp_path / "own.safetensors").exists()
+
+
+def test_the_demo_runs_the_main_job(snlad, no_sockets, tmp_path, monkeypatch):
+    from snlad.config import make_config
+    from snlad.engine import demo
+
+    pytest.importorskip("skimage", reason="the demo's pictures ship with scikit-image")
+
+    def tiny(method: str, seed: int, train: dict):
+        assert train == {"steps": demo.DEMO_STEPS}
+        return make_config(
+            method,
+            seed=seed,
+            image_size=(64, 64),
+            teacher={"name": "test_efficientnet", "weights": "random"},
+            train={"steps": 2, "batch_size": 4},
+        )
+
+    monkeypatch.setattr(demo, "make_config", tiny)
+    code, text, _ = snlad("demo", "--out", tmp_path / "demo", "--method", "rd")
+    assert code == 0
+    assert "mean over classes" in text
+    assert f"heat maps: {tmp_path / 'demo' / 'heatmaps.png'}" in text
+    with Image.open(tmp_path / "demo" / "heatmaps.png") as sheet:
+        assert sheet.height > sheet.width
+    code, _, error = snlad("demo", "--out", tmp_path / "demo")
+    assert code == 2
+    assert "already holds a demo" in error
+
+
+def test_a_roi_is_given_by_name(snlad, tiny_data, tmp_path, config):
+    roi = tmp_path / "roi.png"
+    Image.fromarray(np.tile(np.uint8([0, 255]), (4, 2))).save(roi)
+    code, _, _ = snlad(
+        "train", tiny_data, "--out", tmp_path / "run", "--config", config, "--roi", f"grey={roi}"
+    )
+    assert code == 0
+    assert list((tmp_path / "run" / "model").glob("roi_0-*.png"))
+
+
+def test_notes_of_the_data_are_told(snlad, tiny_data, tmp_path, config):
+    (tiny_data / "spare").mkdir()
+    (tiny_data / "spare" / "readme.txt").write_text("nothing to train on")
+    code, _, error = snlad("train", tiny_data, "--out", tmp_path / "run", "--config", config)
+    assert code == 0
+    assert "note: " in error
+    assert "spare" in error
+
+
+def test_an_unreadable_picture_makes_exit_code_1(snlad, trained_run, shared_data, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    good = next(shared_data.glob("*/test/*/*.png"))
+    code, text, _ = snlad("predict", trained_run, bad, good, "--out", tmp_path / "out")
+    assert code == 1
+    assert "2 pictures, 1 with errors" in text
+
+
+def test_an_evaluation_with_a_left_out_picture_makes_exit_code_1(snlad, trained_run, tiny_data):
+    (tiny_data / "grey" / "test" / "good" / "0.png").write_bytes(b"")
+    code, _, error = snlad("evaluate", trained_run, tiny_data)
+    assert code == 1
+    assert "left out: " in error
+
+
+def test_a_data_set_with_a_leak_makes_exit_code_1(snlad, tiny_data):
+    source = tiny_data / "grey" / "train" / "good" / "0.png"
+    (tiny_data / "grey" / "test" / "good" / "leak.png").write_bytes(source.read_bytes())
+    code, text, _ = snlad("data", "check", tiny_data)
+    assert code == 1
+    assert "leak.png" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["train", "/absent", "--out", "r"], "/absent"),
+        (["train", "{data}", "--out", "r", "--method", "snl"], "fd, rd, fd-snl, rd-snl"),
+        (["train", "{data}", "--out", "r", "--config", "absent.toml"], "absent.toml"),
+        (["train", "{data}", "--out", "r", "--device", "tpu"], "--device cpu"),
+        (["train", "{data}", "--out", "{run}"], "already holds a run"),
+        (["train", "{data}", "--out", "r", "--roi", "grey"], "NAME=mask.png"),
+        (["train", "{data}"], "--out"),
+        (["evaluate", "/absent", "{data}"], "/absent"),
+        (["evaluate", "{data}", "{run}"], "model.json"),
+        (["predict", "{run}", "/absent", "--out", "r"], "/absent"),
+        (["predict", "{run}", "{data}", "--out", "r", "--maps", "depth"], "depth"),
+        (["predict", "{run}", "{data}", "--out", "r", "--class-name", "blue"], "blue"),
+        (["data", "check", "/absent"], "/absent"),
+        (["weights", "import", "/absent.pth"], "/absent.pth"),
+        (["predict", "{run}"], "PATH"),
+        (["trian"], "trian"),
+    ],
+)
+def test_wrong_use_is_one_helpful_sentence_and_exit_code_2(
+    snlad, trained_run, shared_data, tmp_path, monkeypatch, words, hint
+):
+    monkeypatch.chdir(tmp_path)
+    filled = [word.format(data=shared_data, run=trained_run) for word in words]
+    code, _, error = snlad(*filled)
+    assert code == 2
+    assert hint in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(("interrupted", "code"), [(True, 130), (False, 1)])
+def test_training_that_ends_early_has_its_own_exit_codes(snlad, monkeypatch, interrupted, code):
+    def stop():
+        raise TrainingError("stopped here", interrupted=interrupted)
+
+    monkeypatch.setattr(app, "app", stop)
+    assert snlad("train")[0] == code
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("torch", "train"), ("timm", "train"), ("skimage", "demo")]
+)
+def test_a_missing_extra_prints_the_install_line(snlad, monkeypatch, module, extra):
+    def fail():
+        raise ModuleNotFoundError(f"No module named {module!r}", name=f"{module}.nn")
+
+    monkeypatch.setattr(app, "app", fail)
+    code, _, error = snlad("train")
+    assert code == 2
+    assert error.strip() == (
+        f"snlad: snlad train needs the extra '{extra}': run  pip install 'snlad[{extra}]'"
+    )
+
+
+def test_a_module_that_is_none_of_ours_is_not_hidden(monkeypatch):
+    def fail():
+        raise ModuleNotFoundError("No module named 'x'", name="x")
+
+    monkeypatch.setattr(app, "app", fail)
+    with pytest.raises(ModuleNotFoundError):
+        app.main()
+
+
+def test_running_out_of_memory_says_what_to_lower(snlad, monkeypatch):
+    def fail():
+        raise MemoryError
+
+    monkeypatch.setattr(app, "app", fail)
+    code, _, error = snlad("train")
+    assert code == 1
+    assert "train.batch_size" in error
+
+
+def test_the_version_is_printed(snlad):
+    import snlad as package
+
+    assert snlad("--version")[1].strip() == f"snlad {package.__version__}"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["data", "--help"]])
+def test_help_needs_neither_torch_nor_patience(words):
+    """Help and ``import snlad`` never import what the extras bring."""
+    code = (
+        "import sys; sys.argv = ['snlad', *sys.argv[1:]]\n"
+        "from snlad.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'timm', 'sklearn', 'scipy', 'matplotlib'} & {*sys.modules}\n"
+        "assert not heavy, heavy\n"
+    )
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 1.5  # 0.15 s on an idle machine; the bound only catches a heavy import
+
+
+def test_plain_lines_tell_what_is_left(capsys, monkeypatch):
+    now = iter([0.0, 1.0, 20.0, 21.0, 40.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    with progress.show_progress(quiet=True) as show:
+        for done in (0, 1, 2, 3, 4):
+            show("work", done, 4)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["work: 2/4, 20 s, 20 s left", "work: 4/4, 40 s"]
+
+
+def test_a_terminal_gets_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    with progress.show_progress(quiet=False) as show:
+        show("work", 1, 2)
+        show("work", 2, 2)
+    assert "work" in capsys.readouterr().err

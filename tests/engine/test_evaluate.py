@@ -1,0 +1,110 @@
+"""Evaluation: the seven numbers, from the same path that predicts."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from snlad.config import make_config
+from snlad.data.opening import open_dataset
+from snlad.data.samples import Dataset
+from snlad.engine.evaluate import evaluate
+from snlad.engine.train import train
+from snlad.errors import DataError
+from snlad.metrics.ranking import auroc, rank
+from snlad.metrics.scores import METRICS
+from snlad.predict import load
+
+
+@pytest.fixture(scope="module")
+def model(trained_run):
+    return load(trained_run)
+
+
+def test_the_table_covers_classes_mean_and_pooled(model, shared_data):
+    table, notes = evaluate(model, open_dataset(shared_data))
+    scores = table.to_dict()
+    assert set(scores) == {"protocol", "n_classes", "classes", "mean", "pooled"}
+    assert scores["protocol"] == "snlad-v1"
+    assert set(scores["classes"]) == {"dark", "grey"}
+    assert scores["n_classes"] == dict.fromkeys(METRICS, 2)
+    assert notes == []
+
+
+def test_image_numbers_are_those_of_predict(model, shared_data):
+    table, _ = evaluate(model, open_dataset(shared_data))
+    scores = {
+        kind: np.array(
+            [p.pred_score for p in model.predict(sorted(shared_data.glob(f"*/test/{kind}/*.png")))],
+            dtype=np.float32,
+        )
+        for kind in ("spot", "good")
+    }
+    expected = auroc(rank(scores["spot"], [np.sort(scores["good"])]))
+    assert table.to_dict()["pooled"]["image_auroc"] == pytest.approx(expected)
+
+
+def test_a_bright_spot_is_found_by_an_untrained_student(model, shared_data):
+    """The spot is so plain that even four steps must localize it above chance."""
+    table, _ = evaluate(model, open_dataset(shared_data))
+    assert table.to_dict()["mean"]["pixel_auroc"] > 0.6
+
+
+def test_progress_ends_at_the_number_of_pictures(model, shared_data):
+    seen = []
+    evaluate(model, open_dataset(shared_data), progress=lambda *told: seen.append(told))
+    assert seen[-1] == ("evaluating", 8, 8)
+
+
+def test_a_corrupt_test_picture_is_left_out_and_named(model, tiny_data):
+    bad = tiny_data / "grey" / "test" / "good" / "1.png"
+    bad.write_bytes(b"")
+    _, notes = evaluate(model, open_dataset(tiny_data))
+    assert len(notes) == 1
+    assert notes[0].startswith("left out: ")
+    assert "1.png" in notes[0]
+
+
+def test_masks_that_the_resize_would_empty_are_counted(model, tiny_data):
+    mask = np.zeros((4000, 4), np.uint8)
+    mask[1001, 1] = 255
+    Image.fromarray(mask).save(tiny_data / "grey" / "ground_truth" / "spot" / "0_mask.png")
+    _, notes = evaluate(model, open_dataset(tiny_data))
+    assert notes == ["1 masks would be empty at 256 x 256: each keeps one pixel"]
+
+
+def test_without_masks_pixel_numbers_are_null(model, tiny_data):
+    for name in ("dark", "grey"):
+        shutil.rmtree(tiny_data / name / "ground_truth")
+    table, _ = evaluate(model, open_dataset(tiny_data))
+    scores = table.to_dict()
+    assert scores["mean"]["pixel_auroc"] is None
+    assert scores["n_classes"]["pixel_auroc"] == 0
+    assert scores["mean"]["image_auroc"] is not None
+
+
+def test_without_test_pictures_the_folders_to_fill_are_named(model, shared_data):
+    data = open_dataset(shared_data)
+    only_train = Dataset(root=data.root, layout=data.layout, samples=data.train_normal)
+    with pytest.raises(DataError, match="CLASS/test/DEFECT"):
+        evaluate(model, only_train)
+
+
+def test_a_roi_limits_what_counts(tiny_data, tmp_path, tiny_settings):
+    """With the spot outside the inspected part, the class has no defect pixel left."""
+    roi = np.zeros((48, 48), bool)
+    roi[32:] = True
+    data, config = open_dataset(tiny_data), make_config(**tiny_settings)
+    run = train(data, tmp_path / "run", config, rois={"grey": roi})
+    table, _ = evaluate(load(run), data)
+    scores = table.to_dict()
+    assert scores["classes"]["grey"]["pixel_auroc"] is None
+    assert scores["classes"]["dark"]["pixel_auroc"] is not None
+
+
+def test_the_other_image_score_has_its_own_protocol_name(tiny_data, tmp_path, tiny_settings):
+    config = make_config("rd", **tiny_settings, maps={"score": "max"})
+    run = train(open_dataset(tiny_data), tmp_path / "run", config)
+    table, _ = evaluate(load(run), open_dataset(tiny_data))
+    assert table.to_dict()["protocol"] == "snlad-v1-max"

@@ -1,0 +1,116 @@
+"""Hardware: lower precision only where it is fast, float32 everywhere else."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from snlad.config import TrainConfig
+from snlad.engine import hardware
+from snlad.engine.hardware import choose_device, choose_hardware, describe_device, fast_bfloat16
+from snlad.errors import UsageError
+
+CPU = torch.device("cpu")
+
+
+def pretend(monkeypatch, *, capability: str, amx: bool = False, bf16: bool = False) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+
+
+@pytest.mark.parametrize(
+    ("capability", "amx", "bf16", "fast"),
+    [
+        ("AVX512", True, True, True),
+        ("AVX512", False, True, True),
+        ("AVX512", False, False, False),
+        ("AVX2", True, True, False),
+        ("DEFAULT", False, False, False),
+    ],
+)
+def test_bfloat16_needs_instructions_that_compute_it(monkeypatch, capability, amx, bf16, fast):
+    pretend(monkeypatch, capability=capability, amx=amx, bf16=bf16)
+    assert fast_bfloat16(CPU) is fast
+    chosen = choose_hardware(CPU, TrainConfig())
+    assert chosen.dtype == (torch.bfloat16 if fast else torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("isa", "fast"), [("AVX2", False), ("avx512_core", False), ("DEFAULT", True)]
+)
+def test_a_limit_set_for_onednn_is_respected(monkeypatch, isa, fast):
+    pretend(monkeypatch, capability="AVX512", amx=True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
+    assert fast_bfloat16(CPU) is fast
+
+
+def test_an_emulated_avx2_machine_chooses_float32_by_itself():
+    code = (
+        "import torch; from snlad.config import TrainConfig;"
+        "from snlad.engine.hardware import choose_hardware;"
+        "print(choose_hardware(torch.device('cpu'), TrainConfig()).dtype)"
+    )
+    narrow = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **narrow},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "torch.float32"
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)]
+)
+def test_the_user_may_override_the_choice(monkeypatch, name, dtype):
+    pretend(monkeypatch, capability="AVX512" if name == "float32" else "AVX2", amx=True)
+    assert choose_hardware(CPU, TrainConfig(precision=name)).dtype == dtype
+
+
+def test_on_cuda_the_driver_is_asked(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert fast_bfloat16(torch.device("cuda"))
+    assert not fast_bfloat16(torch.device("mps"))
+
+
+def test_autocast_lowers_a_product_only_when_chosen():
+    a = torch.ones(2, 2)
+    with hardware.Hardware(CPU, torch.bfloat16, channels_last=True).autocast():
+        assert (a @ a).dtype == torch.bfloat16
+    with hardware.Hardware(CPU, torch.float32, channels_last=True).autocast():
+        assert (a @ a).dtype == torch.float32
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_modules_and_batches_get_the_memory_layout(channels_last):
+    place = hardware.Hardware(CPU, torch.float32, channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    weight = next(place.place(torch.nn.Conv2d(3, 4, 3)).parameters())
+    assert weight.is_contiguous(memory_format=layout)
+    batch = hardware.to_device(torch.zeros(2, 3, 5, 5), place)
+    assert batch.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("name", ["tpu9", "cuda:99", "meta:x", ""])
+def test_a_device_that_is_not_there_says_what_to_try(name):
+    with pytest.raises(UsageError, match="--device cpu"):
+        choose_device(name)
+
+
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
+    assert choose_device("cpu") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+
+
+def test_the_record_of_a_run_says_where_it_ran():
+    record = describe_device(CPU)
+    assert record["device"] == "cpu"
+    assert record["threads"] == torch.get_num_threads()
+    assert record["cpu_capability"] == torch.backends.cpu.get_cpu_capability()

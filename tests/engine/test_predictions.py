@@ -1,0 +1,120 @@
+"""Prediction files: one row a picture, in order; pictures to look at; nothing overwritten."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from snlad.engine.predictions import draw_overlay, write_predictions
+from snlad.errors import UsageError
+from snlad.predict import load
+
+
+@pytest.fixture(scope="module")
+def model(trained_run):
+    return load(trained_run)
+
+
+@pytest.fixture
+def pictures(shared_data) -> list[Path]:
+    return sorted(shared_data.glob("*/test/*/*.png"))
+
+
+def rows(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+def test_rows_follow_the_order_of_the_pictures(model, pictures, tmp_path):
+    assert write_predictions(model, pictures, tmp_path / "out") == (8, 0)
+    assert [row["path"] for row in rows(tmp_path / "out")] == [str(path) for path in pictures]
+
+
+def test_each_row_has_its_overlay_at_the_original_size(model, pictures, tmp_path):
+    big = tmp_path / "big picture.png"
+    Image.fromarray(np.zeros((70, 90, 3), np.uint8)).save(big)
+    write_predictions(model, [pictures[0], big], tmp_path / "out")
+    names = sorted(path.name for path in (tmp_path / "out" / "overlays").iterdir())
+    assert names == ["000000_0.png", "000001_big_picture.png"]
+    with Image.open(tmp_path / "out" / "overlays" / names[1]) as overlay:
+        assert overlay.size == (90, 70)
+
+
+def test_raw_maps_are_float_tiffs_that_other_tools_read(model, pictures, tmp_path):
+    write_predictions(model, pictures[:1], tmp_path / "out", map_names=["feature", "overall"])
+    expected = model.predict(pictures[0])[0].maps
+    for name in ("feature", "overall"):
+        read = tifffile.imread(tmp_path / "out" / "maps" / name / "000000_0.tiff")
+        np.testing.assert_array_equal(read, expected[name])
+    assert not (tmp_path / "out" / "maps" / "affinity").exists()
+
+
+def test_a_map_that_the_model_lacks_is_refused_before_any_work(model, pictures, tmp_path):
+    with pytest.raises(UsageError, match="--maps depth: this model has feature, affinity, overall"):
+        write_predictions(model, pictures, tmp_path / "out", map_names=["depth"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_predictions_are_never_overwritten(model, pictures, tmp_path):
+    write_predictions(model, pictures[:1], tmp_path / "out")
+    before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
+    with pytest.raises(UsageError, match="give another --out"):
+        write_predictions(model, pictures[:1], tmp_path / "out")
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
+
+
+def test_a_bad_picture_is_counted_and_has_no_overlay(model, pictures, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    counts = []
+    done = write_predictions(model, [bad, pictures[0]], tmp_path / "out", progress=counts.append)
+    assert done == (2, 1)
+    assert counts == [1, 2]
+    assert rows(tmp_path / "out")[0]["error"]
+    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["名前.png", "a\nb.png", "x" * 200 + ".png", "..png.png", "CON.png", "=cmd|calc.png"]
+)
+def test_hostile_names_give_safe_files_and_exact_rows(model, pictures, tmp_path, name):
+    picture = tmp_path / name
+    picture.write_bytes(pictures[0].read_bytes())
+    write_predictions(model, [picture], tmp_path / "out")
+    assert rows(tmp_path / "out")[0]["path"] == str(picture)
+    (overlay,) = (tmp_path / "out" / "overlays").iterdir()
+    assert overlay.name.startswith("000000_")
+    assert len(overlay.name) < 100
+    assert os.path.basename(overlay.name).isascii()  # noqa: PTH119 # a name, not a path
+    assert not set(overlay.name) & set('\n<>:"/\\|?*=')
+
+
+def test_one_colour_scale_for_all_pictures(model, pictures):
+    """A weaker map is drawn paler, not stretched to the same colours."""
+    prediction = model.predict(pictures[0], class_name="dark")[0]
+    low, high = model.card.color_scale
+    strong, weak = prediction.maps["overall"].copy(), prediction.maps["overall"].copy()
+    strong[:], weak[:] = high, low
+    prediction.maps["overall"] = strong
+    red = np.asarray(draw_overlay(model, prediction)).astype(int)
+    prediction.maps["overall"] = weak
+    pale = np.asarray(draw_overlay(model, prediction)).astype(int)
+    assert np.ptp(red, axis=2).mean() > 40
+    assert np.ptp(pale, axis=2).max() == 0
+
+
+def test_the_inspected_part_is_drawn(model, pictures):
+    roi = np.zeros((24, 24), bool)
+    roi[12:] = True
+    prediction = model.predict(pictures[0], class_name="dark")[0]
+    plain = np.asarray(draw_overlay(model, prediction))
+    model.rois["dark"] = roi
+    try:
+        drawn = np.asarray(draw_overlay(model, prediction))
+    finally:
+        del model.rois["dark"]
+    assert (drawn[24] != plain[24]).any()
+    assert np.ptp(drawn[5].astype(int), axis=-1).max() == 0
