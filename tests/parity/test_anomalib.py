@@ -107,8 +107,10 @@ def reverse_pair(
     neck = theirs.bottleneck
     fill_in_order(
         student,
-        [neck.conv1, neck.bn1, neck.conv2, neck.bn2, neck.conv3, neck.bn3, neck.bn_layer]
-        + [theirs.decoder.layer1, theirs.decoder.layer2, theirs.decoder.layer3],
+        [
+            *(neck.conv1, neck.bn1, neck.conv2, neck.bn2, neck.conv3, neck.bn3, neck.bn_layer),
+            *(theirs.decoder.layer1, theirs.decoder.layer2, theirs.decoder.layer3),
+        ],
     )
     return theirs, teacher, student
 

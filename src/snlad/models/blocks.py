@@ -4,6 +4,7 @@ from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 BlockKind = Literal["basic", "bottleneck"]
 """ResNet's two residual blocks: two 3x3 convolutions, or 1x1, 3x3, 1x1 through a quarter width."""
@@ -73,6 +74,14 @@ def _shortcut(channels_in: int, channels_out: int, *, down: int, up: int) -> nn.
     else:
         return nn.Identity()
     return nn.Sequential(*normalised(layer, channels_out, relu=False))
+
+
+def fit_size(x: Float[Tensor, "B C H W"], like: Tensor) -> Float[Tensor, "B C Hout Wout"]:
+    """Cut, or repeat the last row and column, until the size is that of ``like``."""
+    height, width = like.shape[-2:]
+    x = x[..., :height, :width]
+    missing = (0, width - x.shape[-1], 0, height - x.shape[-2])
+    return F.pad(x, missing, mode="replicate") if any(missing) else x
 
 
 def initialise(module: nn.Module) -> None:

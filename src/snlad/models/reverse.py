@@ -11,10 +11,16 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from snlad.errors import ConfigError
-from snlad.models.blocks import BlockKind, ResidualBlock, convolution, initialise, normalised
+from snlad.models.blocks import (
+    BlockKind,
+    ResidualBlock,
+    convolution,
+    fit_size,
+    initialise,
+    normalised,
+)
 from snlad.models.teacher import PyramidNetwork
 from snlad.pyramid import Pyramid
 
@@ -115,13 +121,13 @@ class ReverseStudent(nn.Module):
         x = self.cram(self.dropout(self.embed(teacher)))
         levels = []
         for stage, target in zip(self.decoder, reversed(teacher), strict=True):
-            x = _fit(stage(x), target)
+            x = fit_size(stage(x), target)
             levels.append(x)
         return levels[::-1]
 
     def embed(self, teacher: Pyramid) -> Float[Tensor, "B C H W"]:
         """Compress all levels into (B, bottleneck_channels, H, W) at twice the deepest stride."""
-        fused = [_fit(f(x), teacher[-1]) for f, x in zip(self.fusion, teacher, strict=True)]
+        fused = [fit_size(f(x), teacher[-1]) for f, x in zip(self.fusion, teacher, strict=True)]
         embedding: Tensor = self.bottleneck(torch.cat(fused, dim=1))
         return embedding
 
@@ -162,11 +168,3 @@ def _stage(
         for _ in range(blocks - 1)
     ]
     return nn.Sequential(head, *rest)
-
-
-def _fit(x: Float[Tensor, "B C H W"], like: Tensor) -> Float[Tensor, "B C Hout Wout"]:
-    """Cut, or repeat the last row and column, until the size is that of ``like``."""
-    height, width = like.shape[-2:]
-    x = x[..., :height, :width]
-    missing = (0, width - x.shape[-1], 0, height - x.shape[-2])
-    return F.pad(x, missing, mode="replicate") if any(missing) else x

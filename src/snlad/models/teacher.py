@@ -85,6 +85,10 @@ class Teacher(PyramidNetwork):
         super().__init__(name, levels=levels, image_size=image_size)
         self.requires_grad_(requires_grad=False)
         self.eval()
+        try:  # some transformers notice only here that they cannot tile the image
+            self(torch.zeros(1, 3, *image_size))
+        except (AssertionError, RuntimeError) as error:
+            raise _refusal(name, image_size, error) from error
 
     def train(self: TeacherT, mode: bool = True) -> TeacherT:
         """Stay in eval mode: its BatchNorm statistics are part of what it knows."""
@@ -128,11 +132,15 @@ def _create(name: str, image_size: tuple[int, int], **arguments: Any) -> Any:
             name, features_only=True, **size_arguments(name, image_size), **arguments
         )
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-        height, width = image_size
-        raise WeightsError(
-            f"{name} cannot be a teacher at {height} x {width} pixels ({error}): "
-            "choose another image size or another teacher"
-        ) from error
+        raise _refusal(name, image_size, error) from error
+
+
+def _refusal(name: str, image_size: tuple[int, int], error: Exception) -> WeightsError:
+    height, width = image_size
+    return WeightsError(
+        f"{name} cannot be a teacher at {height} x {width} pixels ({error}): "
+        "choose another image size or another teacher"
+    )
 
 
 def _describe(name: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from snlad.errors import WeightsError
 from snlad.models.hub import fetch
-from snlad.models.packaged import PACKAGES, find_package, packaged_file, packaged_state
+from snlad.models.packaged import PACKAGES, Package, find_package, packaged_file, packaged_state
 from snlad.models.teacher import Teacher, published, size_arguments
 
 _NESTS = ("state_dict", "model_state_dict", "model", "network", "teacher")
@@ -40,7 +40,7 @@ def load_pretrained(teacher: Teacher, weights: str) -> None:
         case "random":
             return
         case "packaged":
-            state, source = _read_package(teacher.name), "the package"
+            state, source = packaged_state(_package(teacher.name)), "the package"
         case "timm":
             path = fetch(teacher.name)
             state, source = _read_safetensors(path), str(path)
@@ -55,8 +55,8 @@ def weights_license(name: str, weights: str) -> str:
     match _resolve(name, weights):
         case "random":
             return "none: random weights"
-        case "packaged" if package := find_package(name):
-            return package.license
+        case "packaged":
+            return _package(name).license
         case "timm":
             return published(name).license or "not stated by timm"
         case file:
@@ -110,14 +110,14 @@ def _resolve(name: str, weights: str) -> str:
     return weights
 
 
-def _read_package(name: str) -> dict[str, Tensor]:
+def _package(name: str) -> Package:
     package = find_package(name)
     if package is None:
         raise WeightsError(
             f"no package has weights of {name}, only of {', '.join(PACKAGES)}: "
             "choose one of them, or give a file with --weights"
         )
-    return packaged_state(package)
+    return package
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
