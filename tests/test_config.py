@@ -151,3 +151,21 @@ def test_dump_and_parse_give_the_same_config_and_digest(method, seed, batch):
 def test_the_digest_ignores_the_order_of_keys():
     assert digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_the_commented_config_shows_every_key_with_its_default():
+    import tomllib
+
+    path = Path(__file__).parents[1] / "configs" / "rd_snl.toml"
+    assert read_config(path) == make_config("rd-snl")
+    shown = tomllib.loads(path.read_text())
+    dump = make_config("rd-snl").model_dump()
+    for section in ("student", "cram", "loss", "maps"):
+        assert shown[section].keys() == dump[section].keys()
+    assert shown["train"].keys() | {"epochs"} == dump["train"].keys()
+    assert shown["teacher"].keys() | {"levels"} == dump["teacher"].keys()
+
+
+def test_every_config_in_the_repository_is_valid():
+    for path in (Path(__file__).parents[1] / "configs").rglob("*.toml"):
+        read_config(path)
