@@ -13,8 +13,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from snlad.errors import ConfigError
+from snlad.methods import Method, method_defaults
 
-Method = Literal["fd", "rd", "fd-snl", "rd-snl"]
 DEFAULT_STEPS = 1250
 """Optimiser steps when neither steps nor epochs are given: six epochs of 3,300 pictures."""
 
@@ -155,42 +155,6 @@ class Config(_Section):
         if self.method.endswith("-snl"):
             return f"SNL, snlad's reading {self.readings_digest} ({self.method})"
         return f"plain {self.student.distillation} distillation ({self.method})"
-
-
-_RD: dict[str, Any] = {
-    "student": {"distillation": "reverse"},
-    "loss": {"flattened": 1.0},
-}
-_FD: dict[str, Any] = {
-    "student": {"distillation": "forward"},
-    "loss": {"channel": 1.0},
-    "maps": {"levels": "product", "align_corners": False},
-}
-_SNL: dict[str, Any] = {
-    "loss": {"flattened": 0.0, "channel": 1.0, "spatial": 1.0, "intra": 0.3, "inter": 0.3},
-    "cram": {"reading": "residual"},
-    "maps": {"affinity": True, "combine": "scaled-sum"},
-}
-
-
-def method_defaults(method: str) -> dict[str, Any]:
-    """The settings of a method by name, before any file of the user.
-
-    Raises:
-        ConfigError: the method has another name.
-    """
-    match method:
-        case "rd":
-            settings = _RD
-        case "fd":
-            settings = _FD
-        case "rd-snl":
-            settings = _merge(_RD, _SNL)
-        case "fd-snl":
-            settings = _merge(_FD, _SNL)
-        case _:
-            raise ConfigError(f"method is {method!r}; choose one of fd, rd, fd-snl, rd-snl")
-    return _merge(settings, {"method": method})
 
 
 def make_config(method: str = "rd-snl", **overrides: Any) -> Config:

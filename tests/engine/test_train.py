@@ -18,7 +18,7 @@ from snlad.artifacts import load_artifact
 from snlad.config import TrainConfig, make_config
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
-from snlad.engine import train as train_module
+from snlad.engine import preparation
 from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.engine.train import OwnParts, train
 from snlad.errors import (
@@ -259,7 +259,7 @@ def test_pictures_may_fit_where_features_do_not(tiny_data, tmp_path, tiny_settin
 
 
 def test_random_centers_skip_k_means(tiny_data, tmp_path, tiny_settings, monkeypatch):
-    monkeypatch.setattr(train_module, "initialise_centers", pytest.fail)
+    monkeypatch.setattr(preparation, "initialise_centers", pytest.fail)
     cram = {"centers": 4, "initialisation": "random"}
     train(open_dataset(tiny_data), tmp_path / "run", make_config(**{**tiny_settings, "cram": cram}))
 

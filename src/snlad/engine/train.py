@@ -4,74 +4,31 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from snlad.build import LossFunction, build_detector, build_loss
-from snlad.config import Config, digest
-from snlad.data.loading import data_digest
-from snlad.data.samples import Dataset, Sample
-from snlad.engine.checkpoint import load_checkpoint, save_checkpoint
+from snlad.config import Config
+from snlad.data.samples import Dataset
+from snlad.engine.checkpoint import save_checkpoint
 from snlad.engine.finish import finish_training
-from snlad.engine.hardware import Hardware, choose_device, choose_hardware, describe_device
+from snlad.engine.hardware import choose_device, describe_device
 from snlad.engine.interrupt import stop_signals
+from snlad.engine.preparation import OwnParts, Training, begin, prepare, require_normals
 from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices, learning_rate
-from snlad.engine.training_data import TrainingData
-from snlad.errors import DataError, TrainingError
-from snlad.models.cram import Cram, initialise_centers
-from snlad.models.detector import Detector, MapFunction
-from snlad.models.weights import load_pretrained, weights_digest
+from snlad.errors import TrainingError
+from snlad.models.cram import Cram
 from snlad.types import Progress, silent
 
+__all__ = ["OwnParts", "train"]
+
 logger = logging.getLogger(__name__)
-
-_CENTER_BATCHES = 8
-
-
-@dataclass(frozen=True)
-class OwnParts:
-    """Parts of the user's own, plain objects, in place of ours.
-
-    Attributes:
-        student: module ``(images, teacher_pyramid) -> pyramid``.
-        loss: function ``(teacher, student) -> {name: weighted term}``.
-        maps: functions ``(teacher, student, (H, W)) -> (B, 1, H, W)`` by name.
-    """
-
-    student: nn.Module | None = None
-    loss: LossFunction | None = None
-    maps: Mapping[str, MapFunction] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """Which parts are the user's own."""
-        return [name for name in ("student", "loss", "maps") if getattr(self, name) is not None]
-
-
-@dataclass
-class _Training:
-    """What the loop works on."""
-
-    config: Config
-    run: RunFolder
-    hardware: Hardware
-    detector: Detector
-    data: TrainingData
-    loss: LossFunction
-    optimizer: torch.optim.Optimizer
-    identity: dict[str, Any]
-    progress: Progress
-    step: int = 0
-    stop: list[int] = field(default_factory=list)
 
 
 def train(
@@ -107,7 +64,7 @@ def train(
         TrainingError: a loss is not finite, or training was interrupted.
     """
     own, started = own or OwnParts(), time.monotonic()
-    samples = _require_normals(dataset, rois or {})
+    samples = require_normals(dataset, rois or {})
     target = choose_device(device)
     run = RunFolder(Path(out))
     run.start(config, describe_device(target), resume=resume)
@@ -115,9 +72,9 @@ def train(
         logger.info("%s is already finished; nothing was done", run.path)
         return run.path
     with torch.random.fork_rng(), stop_signals() as stop:
-        training = _prepare(samples, run, config, target, own, progress)
+        training = prepare(samples, run, config, target, own, progress)
         training.stop = stop
-        _begin(training)
+        begin(training)
         _run_steps(training)
         finish_training(
             training.detector,
@@ -134,73 +91,7 @@ def train(
     return run.path
 
 
-def _require_normals(dataset: Dataset, rois: Mapping[str, Any]) -> tuple[Sample, ...]:
-    samples = dataset.train_normal
-    if not samples:
-        raise DataError(
-            f"{dataset.root} has no normal training picture; "
-            "put good pictures into CLASS/train/good"
-        )
-    unknown = sorted(set(rois) - {sample.class_name for sample in samples})
-    if unknown:
-        raise DataError(f"--roi names class {unknown[0]!r}, which {dataset.root} does not train")
-    return samples
-
-
-def _prepare(
-    samples: Sequence[Sample],
-    run: RunFolder,
-    config: Config,
-    device: torch.device,
-    own: OwnParts,
-    progress: Progress,
-) -> _Training:
-    torch.manual_seed(config.seed)
-    hardware = choose_hardware(device, config.train)
-    detector = build_detector(config, own.student, own.maps)
-    load_pretrained(detector.teacher, config.teacher.weights)
-    hardware.place(detector)
-    data = TrainingData(
-        [sample.path for sample in samples],
-        config.image_size,
-        detector.teacher,
-        hardware,
-        int(config.train.cache_gib * 2**30),
-        progress,
-    )
-    optimizer = torch.optim.Adam(detector.student.parameters(), betas=config.train.betas)
-    identity = {
-        "config": digest(config.model_dump(mode="json")),
-        "data": data_digest(samples),
-        "teacher": weights_digest(detector.teacher),
-    }
-    loss = own.loss or build_loss(config)
-    return _Training(config, run, hardware, detector, data, loss, optimizer, identity, progress)
-
-
-def _begin(training: _Training) -> None:
-    """Start from the last checkpoint, or from k-means centers on a few batches."""
-    student, run = training.detector.student, training.run
-    if (run.checkpoint / "checkpoint.json").exists():
-        training.step = load_checkpoint(
-            run.checkpoint, student, training.optimizer, training.identity
-        )
-        logger.info("resumed after step %d", training.step)
-    run.rewind_log(training.step)
-    if training.step == 0 and training.config.cram.initialisation == "k-means":
-        initialise_centers(student, lambda: _show_batches(training), seed=training.config.seed)
-
-
-@torch.no_grad()
-def _show_batches(training: _Training) -> None:
-    size, seed = training.config.train.batch_size, training.config.seed
-    training.detector.student.train()
-    for step in range(_CENTER_BATCHES):
-        images, teacher = training.data.batch(batch_indices(step, len(training.data), size, seed))
-        training.detector.student(images, teacher)
-
-
-def _run_steps(training: _Training) -> None:
+def _run_steps(training: Training) -> None:
     config, settings = training.config, training.config.train
     student, optimizer = training.detector.student, training.optimizer
     n_images = len(training.data)
@@ -244,7 +135,7 @@ def _run_steps(training: _Training) -> None:
 
 
 def _log_row(
-    training: _Training, terms: Mapping[str, Tensor], lr: float, norm: Tensor, speed: float
+    training: Training, terms: Mapping[str, Tensor], lr: float, norm: Tensor, speed: float
 ) -> dict[str, float]:
     values = {f"loss_{name}": float(term.detach()) for name, term in terms.items()}
     return {
@@ -258,7 +149,7 @@ def _log_row(
     }
 
 
-def _save(training: _Training) -> None:
+def _save(training: Training) -> None:
     save_checkpoint(
         training.run.checkpoint,
         training.step,

@@ -1,0 +1,137 @@
+"""Before the first step: samples, networks, caches, and the state of a run that is resumed."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from snlad.build import LossFunction, build_detector, build_loss
+from snlad.config import Config, digest
+from snlad.data.loading import data_digest
+from snlad.data.samples import Dataset, Sample
+from snlad.engine.checkpoint import load_checkpoint
+from snlad.engine.hardware import Hardware, choose_hardware
+from snlad.engine.rundir import RunFolder
+from snlad.engine.schedule import batch_indices
+from snlad.engine.training_data import TrainingData
+from snlad.errors import DataError
+from snlad.models.cram import initialise_centers
+from snlad.models.detector import Detector, MapFunction
+from snlad.models.weights import load_pretrained, weights_digest
+from snlad.types import Progress
+
+logger = logging.getLogger(__name__)
+
+_CENTER_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class OwnParts:
+    """Parts of the user's own, plain objects, in place of ours.
+
+    Attributes:
+        student: module ``(images, teacher_pyramid) -> pyramid``.
+        loss: function ``(teacher, student) -> {name: weighted term}``.
+        maps: functions ``(teacher, student, (H, W)) -> (B, 1, H, W)`` by name.
+    """
+
+    student: nn.Module | None = None
+    loss: LossFunction | None = None
+    maps: Mapping[str, MapFunction] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Which parts are the user's own."""
+        return [name for name in ("student", "loss", "maps") if getattr(self, name) is not None]
+
+
+@dataclass
+class Training:
+    """What the loop works on."""
+
+    config: Config
+    run: RunFolder
+    hardware: Hardware
+    detector: Detector
+    data: TrainingData
+    loss: LossFunction
+    optimizer: torch.optim.Optimizer
+    identity: dict[str, Any]
+    progress: Progress
+    step: int = 0
+    stop: list[int] = field(default_factory=list)
+
+
+def require_normals(dataset: Dataset, rois: Mapping[str, Any]) -> tuple[Sample, ...]:
+    """The normal training samples.
+
+    Raises:
+        DataError: there is none, or an inspection mask names a class that is not trained.
+    """
+    samples = dataset.train_normal
+    if not samples:
+        raise DataError(
+            f"{dataset.root} has no normal training picture; "
+            "put good pictures into CLASS/train/good"
+        )
+    unknown = sorted(set(rois) - {sample.class_name for sample in samples})
+    if unknown:
+        raise DataError(f"--roi names class {unknown[0]!r}, which {dataset.root} does not train")
+    return samples
+
+
+def prepare(
+    samples: Sequence[Sample],
+    run: RunFolder,
+    config: Config,
+    device: torch.device,
+    own: OwnParts,
+    progress: Progress,
+) -> Training:
+    """Build the networks from the seed, fill the teacher and the caches."""
+    torch.manual_seed(config.seed)
+    hardware = choose_hardware(device, config.train)
+    detector = build_detector(config, own.student, own.maps)
+    load_pretrained(detector.teacher, config.teacher.weights)
+    hardware.place(detector)
+    data = TrainingData(
+        [sample.path for sample in samples],
+        config.image_size,
+        detector.teacher,
+        hardware,
+        int(config.train.cache_gib * 2**30),
+        progress,
+    )
+    optimizer = torch.optim.Adam(detector.student.parameters(), betas=config.train.betas)
+    identity = {
+        "config": digest(config.model_dump(mode="json")),
+        "data": data_digest(samples),
+        "teacher": weights_digest(detector.teacher),
+    }
+    loss = own.loss or build_loss(config)
+    return Training(config, run, hardware, detector, data, loss, optimizer, identity, progress)
+
+
+def begin(training: Training) -> None:
+    """Start from the last checkpoint, or from k-means centers on a few batches."""
+    student, run = training.detector.student, training.run
+    if (run.checkpoint / "checkpoint.json").exists():
+        training.step = load_checkpoint(
+            run.checkpoint, student, training.optimizer, training.identity
+        )
+        logger.info("resumed after step %d", training.step)
+    run.rewind_log(training.step)
+    if training.step == 0 and training.config.cram.initialisation == "k-means":
+        initialise_centers(student, lambda: _show_batches(training), seed=training.config.seed)
+
+
+@torch.no_grad()
+def _show_batches(training: Training) -> None:
+    size, seed = training.config.train.batch_size, training.config.seed
+    training.detector.student.train()
+    for step in range(_CENTER_BATCHES):
+        images, teacher = training.data.batch(batch_indices(step, len(training.data), size, seed))
+        training.detector.student(images, teacher)

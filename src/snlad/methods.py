@@ -1,0 +1,49 @@
+"""The four methods by name: two plain baselines and the same students with SNL."""
+
+from typing import Any, Literal, get_args
+
+from snlad.errors import ConfigError
+
+Method = Literal["fd", "rd", "fd-snl", "rd-snl"]
+
+_FORWARD_MAPS = {"levels": "product", "align_corners": False}
+_SNL_MAPS = {"affinity": True, "combine": "scaled-sum"}
+_SNL: dict[str, Any] = {
+    "loss": {"channel": 1.0, "spatial": 1.0, "intra": 0.3, "inter": 0.3},
+    "cram": {"reading": "residual"},
+}
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "rd": {
+        "student": {"distillation": "reverse"},
+        "loss": {"flattened": 1.0},
+    },
+    "fd": {
+        "student": {"distillation": "forward"},
+        "loss": {"channel": 1.0},
+        "maps": _FORWARD_MAPS,
+    },
+    "rd-snl": {
+        "student": {"distillation": "reverse"},
+        **_SNL,
+        "maps": _SNL_MAPS,
+    },
+    "fd-snl": {
+        "student": {"distillation": "forward"},
+        **_SNL,
+        "maps": {**_FORWARD_MAPS, **_SNL_MAPS},
+    },
+}
+
+
+def method_defaults(method: str) -> dict[str, Any]:
+    """The settings of a method, before any of the user's.
+
+    Raises:
+        ConfigError: the method has another name.
+
+    Source: ``rd`` is RD4AD (arXiv 2201.10703), ``fd`` is STFPM (arXiv 2103.04257); the two SNL
+    methods are our reading of arXiv 2402.17091.
+    """
+    if method not in _SETTINGS:
+        raise ConfigError(f"method is {method!r}; choose one of {', '.join(get_args(Method))}")
+    return {"method": method, **_SETTINGS[method]}
