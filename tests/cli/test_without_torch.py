@@ -1,0 +1,48 @@
+"""The base install: what needs no torch works without it, the rest says what to install."""
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCKED = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "timm", "sklearn", "matplotlib"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Block())
+sys.argv[0] = "snlad"
+from snlad.cli.app import main
+main()
+"""
+
+
+def snlad(*words: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", BLOCKED, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "{data}", "--out", "{tmp}/run"],
+        ["evaluate", "{run}", "{data}"],
+        ["predict", "{run}", "{data}", "--out", "{tmp}/out"],
+        ["weights", "import", "{tmp}/x.pth"],
+    ],
+)
+def test_a_verb_that_needs_torch_prints_the_install_line(words, trained_run, shared_data, tmp_path):
+    done = snlad(*(word.format(data=shared_data, run=trained_run, tmp=tmp_path) for word in words))
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == (
+        f"snlad: snlad {words[0]} needs the extra 'train': run  pip install 'snlad[train]'"
+    )
+
+
+def test_a_data_set_can_be_checked_without_torch(shared_data):
+    done = snlad("data", "check", shared_data)
+    assert done.returncode == 0, done.stderr
+    assert "grey" in done.stdout
