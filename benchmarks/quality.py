@@ -21,6 +21,7 @@ from typing import Any
 from snlad.metrics.scores import METRICS
 
 METHODS = ("rd", "rd-snl", "fd", "fd-snl")
+TRIVIAL = "best trivial statistic"
 HEADS = ("image AUROC", "image AP", "image F1", "pixel AUROC", "pixel AP", "pixel F1", "AUPRO")
 
 
@@ -54,17 +55,35 @@ def run_all(
     pictures = data_digest(dataset.train_normal)
     rows.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"] for row in read_rows(rows)}
+    if TRIVIAL not in done:
+        append_row(rows, {"key": TRIVIAL, "method": TRIVIAL, **measure_trivial(dataset)})
     for seed in seeds:
         for method in methods:
             settings = read_config(config, method, seed)
             key = digest([settings.model_dump(mode="json"), pictures])[:16]
-            if key in done:
-                continue
-            row = {"key": key, "method": method, "seed": seed, **measure(dataset, settings)}
-            with rows.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            means = row["scores"]["mean"]
-            print(method, seed, *(f"{means[m]:.3f}" for m in METRICS if means[m] is not None))
+            if key not in done:
+                row = {"key": key, "method": method, "seed": seed, **measure(dataset, settings)}
+                append_row(rows, row)
+
+
+def append_row(rows: Path, row: dict[str, Any]) -> None:
+    """Keep a finished row and show its means."""
+    with rows.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    means = row["scores"]["mean"]
+    shown = (f"{name} {value:.3f}" for name, value in means.items() if value is not None)
+    print(row["method"], row.get("seed", ""), *shown)
+
+
+def measure_trivial(dataset: Any) -> dict[str, Any]:
+    """Image AUROC by class of whichever of eight trivial statistics separates best."""
+    from snlad.data.check import check_dataset
+    from snlad.data.statistics import trivial_row
+
+    by_class = trivial_row(check_dataset(dataset).separations)
+    classes = {name: {"image_auroc": value} for name, value in by_class.items()}
+    mean = {"image_auroc": statistics.fmean(by_class.values())}
+    return {"scores": {"classes": classes, "mean": mean, "pooled": {}}}
 
 
 def measure(dataset: Any, settings: Any) -> dict[str, Any]:
@@ -102,7 +121,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def format_tables(rows: list[dict[str, Any]]) -> str:
     """Markdown: mean over classes and pooled by method, then image and pixel AUROC by class."""
-    methods = [m for m in METHODS if any(row["method"] == m for row in rows)]
+    methods = [m for m in (TRIVIAL, *METHODS) if any(row["method"] == m for row in rows)]
     by_method = {m: [row for row in rows if row["method"] == m] for m in methods}
     parts = [
         _summary("mean", "Mean over classes", by_method),
@@ -112,7 +131,7 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
             for metric in METRICS
             if metric in ("image_auroc", "pixel_auroc", "aupro")
         ),
-        "Hardware: " + "; ".join(sorted({row["hardware"] for row in rows})),
+        "Hardware: " + "; ".join(sorted({row["hardware"] for row in rows if "hardware" in row})),
     ]
     return "\n\n".join(parts)
 
@@ -121,9 +140,9 @@ def _summary(part: str, title: str, by_method: dict[str, list[dict[str, Any]]]) 
     lines = [f"{title}:", "", "| method | seeds | " + " | ".join(HEADS) + " | training, s |"]
     lines.append("| --- " * (len(HEADS) + 3) + "|")
     for method, rows in by_method.items():
-        cells = [_spread([row["scores"][part][metric] for row in rows]) for metric in METRICS]
-        seconds = _spread([row["train_seconds"] for row in rows], digits=0)
-        seeds = ", ".join(str(row["seed"]) for row in rows)
+        cells = [_spread([row["scores"][part].get(metric) for row in rows]) for metric in METRICS]
+        seconds = _spread([row.get("train_seconds") for row in rows], digits=0)
+        seeds = ", ".join(str(row["seed"]) for row in rows if "seed" in row)
         lines.append(f"| {method} | {seeds} | " + " | ".join(cells) + f" | {seconds} |")
     return "\n".join(lines)
 
@@ -131,10 +150,10 @@ def _summary(part: str, title: str, by_method: dict[str, list[dict[str, Any]]]) 
 def _by_class(metric: str, by_method: dict[str, list[dict[str, Any]]]) -> str:
     lines = [f"{metric} by class:", "", "| class | " + " | ".join(by_method) + " |"]
     lines.append("| --- " * (len(by_method) + 1) + "|")
-    first = next(iter(by_method.values()))[0]
+    first = next(rows for method, rows in by_method.items() if method != TRIVIAL)[0]
     for name in first["scores"]["classes"]:
         cells = [
-            _spread([row["scores"]["classes"][name][metric] for row in rows])
+            _spread([row["scores"]["classes"].get(name, {}).get(metric) for row in rows])
             for rows in by_method.values()
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

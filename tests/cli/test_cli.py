@@ -185,7 +185,7 @@ def test_a_data_set_with_a_leak_makes_exit_code_1(snlad, tiny_data):
         (["data", "check", "/absent"], "/absent"),
         (["weights", "import", "/absent.pth"], "/absent.pth"),
         (["predict", "{run}"], "PATH"),
-        (["trian"], "trian"),
+        (["evaluat"], "evaluat"),
     ],
 )
 def test_wrong_use_is_one_helpful_sentence_and_exit_code_2(
