@@ -104,6 +104,6 @@ def test_a_silent_hub_leaves_only_the_cache(monkeypatch: pytest.MonkeyPatch) -> 
 # Some timm architectures were never trained by anyone.
 def test_a_network_without_published_weights_is_named() -> None:
     with pytest.raises(
-        WeightsError, match=r"timm publishes no weights of botnet50ts_256: .*--weights"
+        WeightsError, match=r"timm publishes no weights of botnet50ts_256: .*teacher.weights"
     ):
         hub.fetch("botnet50ts_256")

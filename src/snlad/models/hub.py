@@ -26,7 +26,9 @@ def fetch(name: str) -> Path:
     """
     repository = published(name).hf_hub_id
     if not repository:
-        raise WeightsError(f"timm publishes no weights of {name}: give a file with --weights")
+        raise WeightsError(
+            f"timm publishes no weights of {name}: give a .safetensors file as teacher.weights"
+        )
     try:
         return Path(hf_hub_download(repository, _FILE, local_files_only=not _hub_answers()))
     except Exception as error:
@@ -35,7 +37,7 @@ def fetch(name: str) -> Path:
         raise WeightsError(
             f"the weights of {name} are neither in the cache nor can they be fetched from "
             f"{repository} ({type(error).__name__}): {remedy}bring a file, run  snlad weights "
-            "import FILE  and give it with --weights"
+            "import FILE  and set teacher.weights to it"
         ) from error
 
 

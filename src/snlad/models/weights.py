@@ -115,7 +115,7 @@ def _package(name: str) -> Package:
     if package is None:
         raise WeightsError(
             f"no package has weights of {name}, only of {', '.join(PACKAGES)}: "
-            "choose one of them, or give a file with --weights"
+            "choose one of them, or give a .safetensors file as teacher.weights"
         )
     return package
 
