@@ -1,5 +1,7 @@
 """Shared set-up: shapes checked at run time, a tiny data set, and a model trained on it once."""
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,18 @@ from PIL import Image
 CHECKED = ["snlad.affinity", "snlad.losses", "snlad.maps", "snlad.models", "snlad.metrics"]
 
 install_import_hook(CHECKED, "beartype.beartype")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave slow tests out unless ``-m slow`` asks for them; in CI the date picks one to stay."""
+    if "slow" in config.option.markexpr:
+        return
+    slow = sorted((item for item in items if item.get_closest_marker("slow")), key=str)
+    if slow and os.environ.get("CI"):
+        del slow[datetime.now(UTC).toordinal() % len(slow)]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
+
 
 SIDE = 48
 TINY = {

@@ -1,0 +1,78 @@
+"""Training data: what the caches hold is what would be computed anew, within the budget."""
+
+import pytest
+import torch
+
+from snlad.data.opening import open_dataset
+from snlad.engine.hardware import Hardware
+from snlad.engine.training_data import TrainingData
+from snlad.models.teacher import Teacher
+from snlad.types import silent
+
+SIZE = (64, 64)
+PICTURE_BYTES = 64 * 64 * 3
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    torch.manual_seed(0)
+    return Teacher("test_efficientnet", image_size=SIZE)
+
+
+@pytest.fixture
+def paths(shared_data):
+    return [sample.path for sample in open_dataset(shared_data).train_normal]
+
+
+def build(paths, teacher, budget, dtype=torch.float32, progress=silent):
+    return TrainingData(paths, SIZE, teacher, Hardware(CPU, dtype, True), budget, progress)
+
+
+def test_cached_and_fresh_batches_agree(paths, teacher):
+    cached, fresh = (build(paths, teacher, budget) for budget in (2**30, 0))
+    for indices in ([0], [3, 1, 9], range(10)):
+        (images_a, levels_a), (images_b, levels_b) = cached.batch(indices), fresh.batch(indices)
+        assert torch.equal(images_a, images_b)
+        for a, b in zip(levels_a, levels_b, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_is_what_the_teacher_says_of_its_images(paths, teacher):
+    images, levels = build(paths, teacher, 2**30).batch([2, 5])
+    assert images.shape == (2, 3, *SIZE)
+    assert 0 <= float(images.min()) < float(images.max()) <= 1
+    for cached, computed in zip(levels, teacher(images), strict=True):
+        torch.testing.assert_close(cached, computed, rtol=1e-4, atol=1e-5)
+
+
+def test_the_cache_is_filled_once_and_then_the_teacher_rests(paths, teacher, monkeypatch):
+    data = build(paths, teacher, 2**30)
+    monkeypatch.setattr(teacher, "forward", pytest.fail)
+    data.batch([0, 1])
+
+
+def test_beyond_the_budget_nothing_is_kept(paths, teacher):
+    data = build(paths, teacher, PICTURE_BYTES * len(paths) - 1)
+    assert data._images is None
+    assert data._features is None
+
+
+def test_pictures_are_kept_where_features_do_not_fit(paths, teacher):
+    data = build(paths, teacher, PICTURE_BYTES * len(paths) + 10)
+    assert data._images is not None
+    assert data._features is None
+
+
+def test_half_precision_halves_the_features_memory(paths, teacher):
+    full = sum(t.nbytes for t in build(paths, teacher, 2**30)._features)
+    half = build(paths, teacher, 2**30, torch.bfloat16)
+    assert sum(t.nbytes for t in half._features) * 2 == full
+    assert half.batch([0])[1][0].dtype == torch.float32
+
+
+def test_filling_reports_progress_to_the_end(paths, teacher):
+    told = []
+    build(paths, teacher, 2**30, progress=lambda *step: told.append(step))
+    assert ("reading pictures", 10, 10) in told
+    assert told[-1] == ("teacher features", 10, 10)

@@ -1,0 +1,144 @@
+"""Building: each switch of the configuration reaches the part that it names, and no other."""
+
+import pytest
+import torch
+from torch import nn
+
+from snlad.build import build_detector, build_loss, build_maps, build_student, build_teacher
+from snlad.config import make_config
+from snlad.models.cram import Cram
+from snlad.models.forward import ForwardStudent
+from snlad.models.reverse import ReverseStudent
+
+METHODS = ("fd", "rd", "fd-snl", "rd-snl")
+
+
+@pytest.fixture
+def make(tiny_settings):
+    return lambda method="rd-snl", **over: make_config(method, **{**tiny_settings, **over})
+
+
+def crams(module: nn.Module) -> list[Cram]:
+    return [part for part in module.modules() if isinstance(part, Cram)]
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "count"),
+    [
+        ("fd", ForwardStudent, 0),
+        ("fd-snl", ForwardStudent, 3),
+        ("rd", ReverseStudent, 0),
+        ("rd-snl", ReverseStudent, 1),
+    ],
+)
+def test_a_method_is_its_student_and_its_crams(make, method, kind, count):
+    config = make(method)
+    student = build_student(config, build_teacher(config))
+    assert type(student) is kind
+    assert len(crams(student)) == count
+
+
+def test_crams_have_the_channels_of_their_place(make):
+    config = make("fd-snl")
+    teacher = build_teacher(config)
+    found = [cram.centers.shape for cram in crams(build_student(config, teacher))]
+    assert found == [(4, channels) for channels in teacher.channels]
+    config = make("rd-snl")
+    (cram,) = crams(build_student(config, teacher))
+    assert cram.centers.shape == (4, teacher.next_channels)
+
+
+@pytest.mark.parametrize("reading", ["residual", "projection", "locations"])
+@pytest.mark.parametrize("method", ["fd-snl", "rd-snl"])
+def test_every_reading_of_cram_fits_both_students(make, method, reading):
+    config = make(method, cram={"reading": reading, "centers": 4})
+    teacher = build_teacher(config)
+    student = build_student(config, teacher)
+    images = torch.rand(2, 3, 64, 64)
+    levels = teacher(images)
+    shapes = [level.shape for level in student(images, levels)]
+    assert shapes == [level.shape for level in levels]
+    assert {cram.reading for cram in crams(student)} == {reading}
+
+
+@pytest.mark.parametrize("term", ["flattened", "channel", "spatial", "intra", "inter"])
+def test_each_loss_term_can_stand_alone(make, term):
+    weights = dict.fromkeys(("flattened", "channel", "spatial", "intra", "inter"), 0.0)
+    loss = build_loss(make(loss={**weights, term: 2.0}))
+    levels = [torch.rand(2, 5, 4, 4), torch.rand(2, 6, 2, 2)]
+    others = [torch.rand_like(level) for level in levels]
+    assert list(loss(levels, others)) == [term]
+
+
+def test_a_weight_scales_its_term(make):
+    levels, others = [torch.rand(2, 5, 4, 4)], [torch.rand(2, 5, 4, 4)]
+    once, thrice = (build_loss(make(loss={"channel": w}))(levels, others) for w in (1.0, 3.0))
+    torch.testing.assert_close(thrice["channel"], 3 * once["channel"])
+
+
+@pytest.mark.parametrize(
+    ("key", "choices"),
+    [("spatial_reading", ("kl", "cosine")), ("inter_reading", ("images", "networks"))],
+)
+def test_both_readings_of_a_loss_can_be_chosen(make, key, choices):
+    levels, others = [torch.rand(2, 5, 4, 4)], [torch.rand(2, 5, 4, 4)]
+    term = key.removesuffix("_reading")
+    first, second = (build_loss(make(loss={key: c}))(levels, others)[term] for c in choices)
+    assert float(first) != pytest.approx(float(second))
+
+
+def test_temperature_reaches_the_kl_reading(make):
+    levels, others = [torch.rand(2, 5, 4, 4)], [torch.rand(2, 5, 4, 4)]
+    values = [
+        build_loss(make(loss={"spatial_reading": "kl", "temperature": t}))(levels, others)
+        for t in (0.1, 1.0)
+    ]
+    assert float(values[0]["spatial"]) != pytest.approx(float(values[1]["spatial"]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_affinity_map_belongs_to_snl(make, method):
+    assert ("affinity" in build_maps(make(method))) == method.endswith("-snl")
+
+
+def test_levels_of_the_feature_map_are_summed_or_multiplied(make):
+    levels = [torch.rand(1, 5, 8, 8), torch.rand(1, 6, 4, 4)]
+    others = [torch.rand_like(level) for level in levels]
+    summed, product = (
+        build_maps(make("rd", maps={"levels": how}))["feature"](levels, others, (8, 8))
+        for how in ("sum", "product")
+    )
+    assert float((summed - product).abs().max()) > 0.01
+
+
+def test_aligned_corners_reach_the_maps(make):
+    levels, others = [torch.rand(1, 5, 4, 4)], [torch.rand(1, 5, 4, 4)]
+    aligned, other = (
+        build_maps(make(maps={"align_corners": corners})) for corners in (True, False)
+    )
+    for name in ("feature", "affinity"):
+        difference = aligned[name](levels, others, (16, 16)) - other[name](levels, others, (16, 16))
+        assert float(difference.abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("score", ["top", "max"])
+@pytest.mark.parametrize("combine", ["sum", "scaled-sum", "product"])
+def test_inference_settings_reach_the_detector(make, combine, score):
+    detector = build_detector(make(maps={"combine": combine, "score": score, "sigma_px": 2.0}))
+    assert (detector.how, detector.score, detector.sigma_px) == (combine, score, 2.0)
+
+
+def test_own_parts_replace_ours(make):
+    def own_map(teacher, student, size):
+        raise NotImplementedError
+
+    student = nn.Identity()
+    detector = build_detector(make(), student, {"mine": own_map})
+    assert detector.student is student
+    assert detector.maps == {"mine": own_map}
+
+
+def test_dropout_reaches_the_bottleneck(make):
+    config = make("rd", student={"dropout": 0.25})
+    student = build_student(config, build_teacher(config))
+    assert student.dropout.p == 0.25
