@@ -1,13 +1,15 @@
 """Loading: batches in order, errors kept as data, constant memory, and digests of what was read."""
 
 import itertools
+import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from snlad.data import loading
+from snlad.data import images, loading
 from snlad.data.loading import data_digest, find_images, load_batches, load_inputs, load_picture
 from snlad.data.opening import open_dataset
 from snlad.errors import DataError, ImageError
@@ -69,13 +71,131 @@ def test_no_more_than_two_batches_are_read_ahead(files):
 def test_decoding_happens_beside_the_caller(files, monkeypatch):
     names = set()
 
-    def remember(source, size):
+    def remember(source, **settings):
         names.add(threading.current_thread().name)
-        return load_picture(source, size)
+        return load_picture(source, **settings)
 
     monkeypatch.setattr(loading, "load_picture", remember)
     list(load_batches(files, (2, 2), 2))
     assert threading.main_thread().name not in names
+
+
+def test_an_array_is_fitted_and_has_neither_path_nor_hash():
+    image = np.full((6, 5, 3), 40, np.uint8)
+    picture = load_picture(image, (4, 8))
+    assert picture.original is image
+    assert (picture.fitted == 40).all()
+    assert picture.fitted.shape == (4, 8, 3)
+    assert picture.path is picture.sha256 is picture.error is None
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (np.zeros((6, 5), np.uint8), "uint8 (6, 5)"),
+        (np.zeros((6, 5, 4), np.uint8), "uint8 (6, 5, 4)"),
+        (np.zeros((0, 5, 3), np.uint8), "uint8 (0, 5, 3)"),
+        (np.zeros((6, 5, 3), np.float32), "float32 (6, 5, 3)"),
+    ],
+)
+def test_an_array_of_another_form_is_an_error_and_no_exception(image, found):
+    picture = load_picture(image, (4, 4))
+    assert picture.error == f"array is {found}; give uint8 (height, width, 3) in RGB"
+    assert picture.fitted is picture.original is None
+
+
+# Evaluation never looks at the pixels again: 16 pictures of 12 megapixels would hold 600 MB.
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_original_is_kept_only_where_it_is_wanted(files, keep):
+    sources = [files[0], np.zeros((6, 5, 3), np.uint8)]
+    (batch,) = load_batches(sources, (4, 4), 2, keep_original=keep)
+    assert [picture.original is not None for picture in batch] == [keep, keep]
+    assert all(picture.fitted.shape == (4, 4, 3) for picture in batch)
+    assert all(picture.error is None for picture in batch)
+
+
+def test_the_original_is_kept_unless_told_otherwise(files):
+    (batch,) = load_batches(files, (4, 4), 7)
+    assert all(picture.original.shape == (6, 5, 3) for picture in batch)
+
+
+# Memory runs out where the largest picture is stretched: that one is lost, the job is not.
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("bad\nsize"), OSError("broken")])
+def test_a_picture_that_cannot_be_fitted_is_an_error_and_the_rest_goes_on(
+    files, monkeypatch, error
+):
+    resize = loading.resize_image
+
+    def fail(image, size):
+        if (image == 60).all():
+            raise error
+        return resize(image, size)
+
+    monkeypatch.setattr(loading, "resize_image", fail)
+    (batch,) = load_batches([*files, np.full((9, 9, 3), 60, np.uint8)], (4, 4), 8)
+    assert [picture.error is None for picture in batch] == [i not in (3, 7) for i in range(8)]
+    lost = batch[3]
+    assert lost.path == str(files[3])
+    assert len(lost.sha256) == 64
+    assert lost.fitted is lost.original is None
+    reason = "bad size" if str(error).startswith("bad") else str(error) or "MemoryError"
+    assert lost.error == (
+        f"{str(files[3])!r} cannot be loaded ({reason}); shrink or replace the picture"
+    )
+    assert batch[7].error.startswith("'array' cannot be loaded")
+
+
+# What was listed may be gone when its turn comes.
+def test_a_file_that_vanishes_after_listing_is_one_error_picture(files, tmp_path):
+    def listed():
+        for path in list(find_images([tmp_path])):
+            if path == files[2]:
+                path.unlink()
+            yield path
+
+    pictures = [p for batch in load_batches(listed(), (2, 2), 3) for p in batch]
+    assert [p.path for p in pictures] == [str(path) for path in files]
+    assert [p.error is None for p in pictures] == [i != 2 for i in range(7)]
+    assert "No such file" in pictures[2].error
+
+
+# A camera writes while we read: half a picture is no picture, and no worker dies of it.
+def test_a_file_that_is_still_being_written_is_one_error_picture(files):
+    whole = files[4].read_bytes()
+    files[4].write_bytes(whole[: len(whole) // 2])
+    pictures = [p for batch in load_batches(files, (2, 2), 3) for p in batch]
+    assert [p.error is None for p in pictures] == [i != 4 for i in range(7)]
+    assert "4.png" in pictures[4].error
+    files[4].write_bytes(whole)
+    assert load_picture(files[4], (2, 2)).error is None
+
+
+# A file that grows while it is read is cut at the cap, never read to an end that does not come.
+def test_a_file_that_grows_past_the_cap_is_one_error_picture(files, monkeypatch):
+    cap = 4 * max(path.stat().st_size for path in files)
+    monkeypatch.setattr(images, "MAX_BYTES", cap)
+
+    def listed():
+        for path in files:
+            if path == files[5]:
+                with path.open("ab") as file:
+                    file.write(b"\0" * cap)
+            yield path
+
+    pictures = [p for batch in load_batches(listed(), (2, 2), 3) for p in batch]
+    assert [p.error is None for p in pictures] == [i != 5 for i in range(7)]
+    assert f"larger than {cap} bytes" in pictures[5].error
+
+
+# What follows the picture in a file is not the picture's: it stays readable and changes the hash.
+def test_a_file_that_grew_at_its_end_is_read_with_another_hash(files):
+    before = load_picture(files[1], (2, 2))
+    with files[1].open("ab") as file:
+        file.write(b"\0" * 100)
+    after = load_picture(files[1], (2, 2))
+    assert after.error is None
+    assert after.sha256 != before.sha256
+    np.testing.assert_array_equal(after.fitted, before.fitted)
 
 
 def test_inputs_are_stacked_and_a_bad_one_is_named(files, tmp_path):
@@ -108,9 +228,80 @@ def test_links_to_folders_are_not_followed(files, tmp_path):
     assert list(find_images([inside])) == []
 
 
-def test_a_path_that_does_not_exist_is_named(tmp_path):
-    with pytest.raises(DataError, match="absent"):
-        list(find_images([tmp_path / "absent"]))
+# A folder that someone else filled must not make us read other files.
+def test_links_to_files_inside_a_folder_are_passed_over(files, tmp_path):
+    outside = tmp_path.parent / f"{tmp_path.name}-outside.png"
+    outside.write_bytes(files[0].read_bytes())
+    (tmp_path / "a.png").symlink_to(outside)
+    (tmp_path / "b.png").symlink_to(files[0])
+    (tmp_path / "c.png").symlink_to(tmp_path / "c.png")
+    (tmp_path / "d.png").symlink_to("/etc/passwd")
+    assert list(find_images([tmp_path])) == files
+
+
+def test_a_link_given_by_name_is_taken(files, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "picture.png").symlink_to(files[0])
+    (folder / "pictures").symlink_to(tmp_path)
+    found = list(find_images([folder / "picture.png", folder / "pictures"]))
+    assert found[0] == folder / "picture.png"
+    assert found[1:] == [folder / "pictures" / path.name for path in files]
+
+
+@pytest.mark.parametrize("name", ["absent", "x" * 300, "nul\0"])
+def test_a_path_that_does_not_exist_is_named(tmp_path, name):
+    with pytest.raises(DataError, match="does not exist; give pictures"):
+        list(find_images([tmp_path / name]))
+
+
+# os.walk passes over what it cannot list: half a night's pictures would be missing unseen.
+@pytest.mark.parametrize("place", [".", "night"])
+def test_a_folder_that_cannot_be_listed_is_named(files, tmp_path, monkeypatch, place):
+    (tmp_path / "night").mkdir()
+    closed, scan = tmp_path / place, os.scandir
+
+    def refuse(folder):
+        if Path(folder) == closed:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError) as caught:
+        list(find_images([tmp_path]))
+    assert str(caught.value) == (
+        f"{str(closed)!r} cannot be listed (Permission denied); check its permissions"
+    )
+
+
+# Results written into the folder that is inspected are not inspected in their turn.
+@pytest.mark.parametrize("way", ["plain", "relative", "through a link", "with dots"])
+def test_the_excluded_folder_is_never_walked_into(files, tmp_path, monkeypatch, way):
+    out = tmp_path / "night" / "out"
+    (out / "maps").mkdir(parents=True)
+    for place in (out / "0.png", out / "maps" / "1.png", out.parent / "2.png"):
+        place.write_bytes(b"")
+    (tmp_path.parent / f"{tmp_path.name}-link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exclude = {
+        "plain": out,
+        "relative": Path("night/out"),
+        "through a link": tmp_path.parent / f"{tmp_path.name}-link" / "night" / "out",
+        "with dots": tmp_path / "night" / ".." / "night" / "out",
+    }[way]
+    assert list(find_images([tmp_path], exclude=exclude)) == [*files, out.parent / "2.png"]
+    assert len(list(find_images([tmp_path]))) == len(files) + 3
+
+
+def test_an_excluded_folder_that_is_not_there_or_elsewhere_excludes_nothing(files, tmp_path):
+    for exclude in (tmp_path / "absent", tmp_path.parent):
+        assert list(find_images([tmp_path], exclude=exclude)) == files
+
+
+# To inspect the folder of the results is a mistake that an empty answer would hide.
+def test_the_excluded_folder_given_by_name_is_refused(files, tmp_path):
+    with pytest.raises(DataError, match="is the folder of the results; give another"):
+        list(find_images([files[0], tmp_path], exclude=tmp_path))
 
 
 def test_the_data_digest_follows_every_byte_and_every_class(tiny_data):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snlad.data.duplicates import Fingerprint, fingerprint
-from snlad.data.images import load_picture, read_file, to_rgb
+from snlad.data.images import decode, read_file, to_rgb
 from snlad.data.masks import defect_pixels, read_values
 from snlad.data.samples import Sample
 from snlad.data.statistics import measure
@@ -39,7 +39,7 @@ def examine(sample: Sample) -> Examined | str:
     name = str(sample.path)
     try:
         data, sha256 = read_file(sample.path)
-        picture = load_picture(data, name)
+        picture = decode(data, name)
         image = to_rgb(picture, name)
     except ImageError as error:
         return str(error)

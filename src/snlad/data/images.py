@@ -64,7 +64,7 @@ def read_image(
         ImageError: The picture cannot be read by the stated rules; the message names it.
     """
     name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
-    return to_rgb(load_picture(source, name, max_pixels), name)
+    return to_rgb(decode(source, name, max_pixels), name)
 
 
 def read_file(path: Path) -> tuple[bytes, str]:
@@ -93,7 +93,7 @@ def to_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return planes
 
 
-def load_picture(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(source: Path | bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode one picture in its own mode, turned upright.
 
     Raises:

@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,7 @@ class Picture:
     Attributes:
         path: as given; ``None`` for an array.
         sha256: of the file's bytes.
-        original: uint8 (H0, W0, 3), RGB.
+        original: uint8 (H0, W0, 3), RGB; ``None`` where it was not to be kept.
         fitted: uint8 (H, W, 3), stretched to the network's input size.
         error: one sentence; then ``original`` and ``fitted`` are ``None``.
     """
@@ -42,28 +44,48 @@ class Picture:
     error: str | None = None
 
 
-def load_picture(source: Source, size: tuple[int, int]) -> Picture:
-    """Read and fit one picture; a bad one becomes a ``Picture`` with an error."""
-    if isinstance(source, np.ndarray):
-        return _from_array(source, size)
-    path, sha256 = str(source), None
+def load_picture(source: Source, size: tuple[int, int], *, keep_original: bool = True) -> Picture:
+    """Read and fit one picture; whatever goes wrong becomes a ``Picture`` with an error."""
+    path = None if isinstance(source, np.ndarray) else str(source)
+    sha256 = None
     try:
-        data, sha256 = read_file(Path(source))
-        original = read_image(data, name=path)
+        if isinstance(source, np.ndarray):
+            original = _checked(source)
+        else:
+            data, sha256 = read_file(Path(source))
+            original = read_image(data, name=path)
+        fitted = resize_image(original, size)
     except ImageError as error:
         return Picture(path=path, sha256=sha256, error=str(error))
-    return Picture(path=path, sha256=sha256, original=original, fitted=resize_image(original, size))
+    except Exception as error:  # memory may run out at any line
+        reason = " ".join(str(error).split()) or type(error).__name__
+        message = f"{path or 'array'!r} cannot be loaded ({reason}); shrink or replace the picture"
+        return Picture(path=path, sha256=sha256, error=message)
+    kept = original if keep_original else None
+    return Picture(path=path, sha256=sha256, original=kept, fitted=fitted)
 
 
 def load_batches(
-    sources: Iterable[Source], size: tuple[int, int], batch_size: int
+    sources: Iterable[Source],
+    size: tuple[int, int],
+    batch_size: int,
+    *,
+    keep_original: bool = True,
 ) -> Iterator[list[Picture]]:
-    """Batches of pictures in order, decoded in threads at most two batches ahead."""
+    """Batches of pictures in order, decoded in threads at most two batches ahead.
+
+    Args:
+        sources: files or arrays, any number of them.
+        size: network input (H, W).
+        batch_size: pictures a batch; the last may have fewer.
+        keep_original: False drops the decoded pictures and so the memory of large ones.
+    """
+    load = partial(load_picture, size=size, keep_original=keep_original)
     with ThreadPoolExecutor(_WORKERS) as pool:
         ahead: deque[list[Future[Picture]]] = deque()
         rest = iter(sources)
         while batch := list(islice(rest, batch_size)):
-            ahead.append([pool.submit(load_picture, source, size) for source in batch])
+            ahead.append([pool.submit(load, source) for source in batch])
             if len(ahead) > _BATCHES_AHEAD:
                 yield [future.result() for future in ahead.popleft()]
         while ahead:
@@ -80,25 +102,26 @@ def load_inputs(paths: Sequence[Path], size: tuple[int, int]) -> NDArray[np.uint
         return np.stack(list(pool.map(lambda path: _load_fitted(path, size), paths)))
 
 
-def find_images(paths: Iterable[Path]) -> Iterator[Path]:
-    """Picture files of files and folders, folders walked in name order, links not followed.
+def find_images(paths: Iterable[Path], *, exclude: Path | None = None) -> Iterator[Path]:
+    """Picture files of files and folders, folders walked in name order, links in them passed over.
+
+    Args:
+        paths: files, taken whatever their suffix, and folders; each may be a link.
+        exclude: a folder that is never walked into, the job's own output for example.
 
     Raises:
-        DataError: a path does not exist.
+        DataError: a path does not exist or is the excluded folder, or a folder cannot be listed.
     """
+    skipped = None if exclude is None else os.path.realpath(exclude)
     for path in paths:
-        if not path.is_dir():
-            if not os.path.lexists(path):
-                raise DataError(f"{path} does not exist; give pictures or folders of pictures")
+        if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a closed folder
+            if os.path.realpath(path) == skipped:
+                raise DataError(f"{str(path)!r} is the folder of the results; give another for one")
+            yield from _walk(path, skipped)
+        elif os.path.lexists(path):
             yield path
-            continue
-        for folder, folders, names in os.walk(path):
-            folders.sort()
-            yield from (
-                Path(folder, name)
-                for name in sorted(names)
-                if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
-            )
+        else:
+            raise DataError(f"{path} does not exist; give pictures or folders of pictures")
 
 
 def data_digest(samples: Sequence[Sample]) -> str:
@@ -116,8 +139,23 @@ def _load_fitted(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     return resize_image(read_image(path), size)
 
 
-def _from_array(image: NDArray[np.uint8], size: tuple[int, int]) -> Picture:
+def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         found = f"{image.dtype} {image.shape}"
-        return Picture(path=None, error=f"array is {found}; give uint8 (height, width, 3) in RGB")
-    return Picture(path=None, original=image, fitted=resize_image(image, size))
+        raise ImageError(f"array is {found}; give uint8 (height, width, 3) in RGB")
+    return image
+
+
+def _walk(root: Path, skipped: str | None) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root, onerror=_refuse_folder):
+        folders[:] = sorted(n for n in folders if os.path.realpath(Path(folder, n)) != skipped)
+        for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
+            is_link = os.path.islink(path)  # noqa: PTH114 - Path.is_symlink raises in one
+            if path.suffix.lower() in IMAGE_SUFFIXES and not is_link:
+                yield path
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    raise DataError(
+        f"{error.filename!r} cannot be listed ({error.strerror}); check its permissions"
+    ) from error

@@ -12,29 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from snlad.data.images import load_picture, unit_values, whole_values
+from snlad.data.images import decode, unit_values, whole_values
 
 LABELS_MAX = 15
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
+def read_mask(source: Path | bytes, name: str | None = None) -> NDArray[np.bool_]:
     """Read a mask as (H0, W0), True where defect.
 
+    Args:
+        source: A file, or the bytes of one.
+        name: The name for errors; the path by default.
+
     Raises:
-        ImageError: The file cannot be read as a picture; the message names it.
+        ImageError: The mask cannot be read as a picture; the message names it.
     """
-    values, top = read_values(path)
+    values, top = read_values(source, name)
     return defect_pixels(values, top)
 
 
-def read_values(path: Path) -> tuple[NDArray[Any], int]:
+def read_values(source: Path | bytes, name: str | None = None) -> tuple[NDArray[Any], int]:
     """Read a mask's values, (H0, W0), highest over the colour channels, and the range's top.
 
     Raises:
-        ImageError: The file cannot be read as a picture; the message names it.
+        ImageError: The mask cannot be read as a picture; the message names it.
     """
-    name = str(path)
-    picture = load_picture(path, name)
+    name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
+    picture = decode(source, name)
     match picture.mode:
         case "F":
             return unit_values(picture, name), 1
