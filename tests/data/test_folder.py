@@ -102,6 +102,21 @@ def test_empty_and_nested_folders_are_noted(tmp_path: Path, paint: Paint) -> Non
     assert any("nut/monday' is ignored: 'nut' has no 'good'" in note for note in dataset.notes)
 
 
+# Nothing is dropped in silence, in this layout as in MVTec's.
+@pytest.mark.parametrize("place", ["good", "dent"])
+def test_pictures_in_folders_of_a_labelled_folder_are_counted_in_a_note(
+    tmp_path: Path, paint: Paint, place: str
+) -> None:
+    for name in ("good/0.png", "dent/0.png", f"{place}/monday/1.png", f"{place}/monday/2.png"):
+        paint(tmp_path / "bolt" / name)
+    dataset = open_folder(tmp_path)
+    assert len(dataset.samples) == 2
+    assert any(
+        note.startswith("2 pictures in folders inside") and f"bolt/{place}'" in note
+        for note in dataset.notes
+    )
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no picture"):
         open_folder(tmp_path)

@@ -55,7 +55,7 @@ def _class_samples(tree: Tree, folder: Path, class_name: str) -> list[Sample]:
 
 
 def _labelled_samples(tree: Tree, folder: Path, class_name: str) -> list[Sample]:
-    good = tree.pictures(folder / GOOD)
+    good = tree.leaf(folder / GOOD)
     if not good:
         raise DataError(f"{str(folder / GOOD)!r} holds no picture; add some or remove the class")
     defects = [f for f in tree.folders(folder) if f.name not in (GOOD, TRUTH)]

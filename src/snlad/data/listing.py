@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from snlad.data.images import IMAGE_SUFFIXES
+from snlad.data.loading import find_images
 from snlad.data.samples import Dataset, Sample
 from snlad.errors import DataError
 
@@ -39,10 +40,25 @@ class Tree:
         Raises:
             DataError: The folder cannot be listed, or a link leaves the root.
         """
-        files = [folder / entry.name for entry in self._entries(folder) if not entry.is_dir()]
-        pictures = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-        self._foreign.update(str(file) for file in set(files) - set(pictures))
+        pictures = []
+        for file in (folder / entry.name for entry in self._entries(folder) if not entry.is_dir()):
+            if file.suffix.lower() in IMAGE_SUFFIXES:
+                pictures.append(file)
+            else:
+                self._foreign.add(str(file))
         return pictures
+
+    def leaf(self, folder: Path) -> list[Path]:
+        """List the pictures directly in a folder; a note counts those in folders inside it.
+
+        Raises:
+            DataError: A folder cannot be listed, or a link leaves the root.
+        """
+        if inner := sum(1 for _ in find_images(self.folders(folder))):
+            self.notes.append(
+                f"{inner} pictures in folders inside {str(folder)!r} are ignored: move them up"
+            )
+        return self.pictures(folder)
 
     def file(self, relative: str, where: str) -> Path:
         """Return the path of a file that a table names from the root.
@@ -79,11 +95,21 @@ class Tree:
             ) from error
         visible = [entry for entry in entries if not entry.name.startswith(".")]
         for entry in visible:
-            if entry.is_symlink() and not Path(entry).resolve().is_relative_to(self._real_root):
-                raise DataError(
-                    f"{entry.path!r} is a link that leaves {str(self.root)!r}; copy the file in"
-                )
+            if entry.is_symlink():
+                self._check_link(entry.path)
         return visible
+
+    def _check_link(self, path: str) -> None:
+        if not Path(os.path.realpath(path)).is_relative_to(self._real_root):
+            raise DataError(f"{path!r} is a link that leaves {str(self.root)!r}; copy the file in")
+        try:
+            Path(path).stat()
+        except FileNotFoundError:
+            pass  # a picture that is gone is named when it is read
+        except OSError as error:
+            raise DataError(
+                f"{path!r} is a link that leads nowhere ({error.strerror}); remove it"
+            ) from error
 
 
 def unmasked_note(samples: Sequence[Sample]) -> list[str]:

@@ -62,7 +62,7 @@ def defect_samples(tree: Tree, folder: Path, truth: Path, class_name: str) -> li
     Raises:
         DataError: A picture without a mask although the folder of masks is there.
     """
-    pictures = tree.pictures(folder)
+    pictures = tree.leaf(folder)
     if not pictures:
         tree.notes.append(f"the folder {str(folder)!r} holds no picture")
     masks = truth / folder.name
@@ -88,7 +88,7 @@ def note_spare_masks(tree: Tree, truth: Path, defects: Sequence[str]) -> None:
 
 
 def _class_samples(tree: Tree, folder: Path, class_name: str) -> list[Sample]:
-    train = tree.pictures(folder / "train" / GOOD)
+    train = tree.leaf(folder / "train" / GOOD)
     if not train:
         raise DataError(
             f"{str(folder / 'train' / GOOD)!r} holds no picture; add some or remove the class"
@@ -98,7 +98,7 @@ def _class_samples(tree: Tree, folder: Path, class_name: str) -> list[Sample]:
     defects = [defect for defect in tree.folders(folder / "test") if defect.name != GOOD]
     for defect in defects:
         samples += defect_samples(tree, defect, folder / TRUTH, class_name)
-    samples += normal_samples(tree.pictures(folder / "test" / GOOD), class_name, "test")
+    samples += normal_samples(tree.leaf(folder / "test" / GOOD), class_name, "test")
     note_spare_masks(tree, folder / TRUTH, [defect.name for defect in defects])
     return samples
 
