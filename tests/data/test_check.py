@@ -235,6 +235,8 @@ def test_the_text_shows_ten_of_a_kind_and_how_many_more(mvtec_root: Path) -> Non
 
 def test_a_newline_in_a_name_breaks_no_line(tmp_path: Path, paint: Paint) -> None:
     path = paint(tmp_path / "a.png")
-    sample = Sample(path=path, class_name="bo\nlt", split="train", is_anomalous=False)
+    sample = Sample(
+        path=path, class_name="bolt", split="test", is_anomalous=True, defect_type="de\nnt"
+    )
     text = check_dataset(Dataset(tmp_path, "manifest", (sample,))).render()
-    assert r"'bo\nlt'" in text
+    assert r"'de\nnt' 1" in text

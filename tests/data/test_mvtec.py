@@ -85,9 +85,50 @@ def test_stems_pair_across_unicode_forms(mvtec_root: Path, paint: Paint, paint_m
 
 
 def test_odd_names_work(mvtec_root: Path, paint: Paint) -> None:
-    paint(mvtec_root / "螺丝 M3 groß\nzwei" / "train" / "good" / "a b\nc.PnG")
+    paint(mvtec_root / "螺丝 M3 groß zwei" / "train" / "good" / "a b\nc.PnG")
     dataset = open_mvtec(mvtec_root)
-    assert "螺丝 M3 groß\nzwei" in dataset.class_names
+    assert "螺丝 M3 groß zwei" in dataset.class_names
+    assert "a b\nc.PnG" in {sample.path.name for sample in dataset.samples}
+
+
+# Such a name cannot be written as UTF-8, so that a training would fail at its very end.
+def test_a_class_folder_whose_name_is_no_utf8_is_refused(mvtec_root: Path) -> None:
+    name = os.fsdecode(b"M\xfctter")
+    try:
+        (mvtec_root / "nut").rename(mvtec_root / name)
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    with pytest.raises(DataError, match=r"'M\\udcfctter', which is not valid UTF-8; rename it"):
+        open_mvtec(mvtec_root)
+
+
+# Tables and reports print class names: a newline would forge a row, ESC would colour a terminal.
+def test_a_class_folder_with_control_characters_is_refused(mvtec_root: Path) -> None:
+    (mvtec_root / "nut").rename(mvtec_root / "nut\n\x1b[31mbolt")
+    with pytest.raises(DataError, match=r"holds control characters; rename it") as caught:
+        open_mvtec(mvtec_root)
+    assert str(caught.value).isprintable()
+
+
+# Whoever sorts pictures by day into folders must be told that none of them is read.
+@pytest.mark.parametrize("place", ["train/good", "test/good", "test/scratch"])
+def test_pictures_in_folders_of_a_picture_folder_are_counted_in_a_note(
+    mvtec_root: Path, paint: Paint, place: str
+) -> None:
+    folder = mvtec_root / "nut" / place
+    for name in ("monday/0.png", "monday/late/1.png", "tuesday/2.JPG"):
+        paint(folder / name)
+    (folder / "tuesday" / "notes.txt").touch()
+    dataset = open_mvtec(mvtec_root)
+    assert len(dataset.samples) == 14
+    (note,) = [note for note in dataset.notes if "in folders inside" in note]
+    assert note.startswith("3 pictures in folders inside ")
+    assert f"nut/{place}' are ignored: move them up" in note
+
+
+def test_a_folder_of_pictures_alone_gives_no_such_note(mvtec_root: Path) -> None:
+    (mvtec_root / "nut" / "train" / "good" / "empty").mkdir()
+    assert not any("in folders inside" in note for note in open_mvtec(mvtec_root).notes)
 
 
 def test_a_picture_without_its_mask_is_an_error_naming_it(mvtec_root: Path) -> None:

@@ -41,7 +41,8 @@ class Dataset:
         notes: One sentence for each thing that was skipped, ignored or is worth knowing.
 
     Raises:
-        DataError: No picture at all, or class names that a file system may confuse or follow.
+        DataError: No picture at all, or class names that a file system may confuse or follow, that
+            no file can hold as UTF-8, or that would break a line of a table.
     """
 
     root: Path
@@ -73,11 +74,23 @@ class Dataset:
 def _refuse_names(names: Iterable[str], where: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        if name in (".", "..") or set(name) & set("/\\\0"):
-            raise DataError(f"{where!r} has the class {name!r}, which reads as a path; rename it")
+        if reason := _fault(name):
+            raise DataError(f"{where!r} has the class {name!r}, which {reason}; rename it")
         first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if first != name:
             raise DataError(
                 f"{where!r} has two classes equal but for case or Unicode form, "
                 f"{first!r} and {name!r}; rename one"
             )
+
+
+def _fault(name: str) -> str | None:
+    """Say why a class cannot have this name."""
+    kinds = {unicodedata.category(character) for character in name}
+    if name in (".", "..") or set(name) & set("/\\\0"):
+        return "reads as a path"
+    if "Cs" in kinds:
+        return "is not valid UTF-8"
+    if kinds & {"Cc", "Zl", "Zp"}:
+        return "holds control characters"
+    return None
