@@ -23,6 +23,9 @@ MEAN_LEVELS = 0.75
 MAX_LEVELS = 4
 CONTRAST_SHARE = 0.2
 
+_PART = 512
+"""Thumbnails compared at once: few enough to stay in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -61,23 +64,36 @@ def near_duplicates(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
     if not prints:
         return []
     hashes = np.array([one.frequencies for one in prints])
+    files = np.unique([one.sha256 for one in prints], return_inverse=True)[1]
     thumbnails = np.stack([one.thumbnail.ravel() for one in prints])
-    means = thumbnails.mean(axis=1)
-    pairs = []
-    for later in range(1, len(prints)):
-        alike = np.bitwise_count(hashes[:later] ^ hashes[later]) <= HASH_BITS
-        alike &= np.abs(means[:later] - means[later]) <= MEAN_LEVELS
-        for earlier in np.flatnonzero(alike).tolist():
-            if prints[earlier].sha256 != prints[later].sha256 and _are_near(
-                thumbnails[earlier], thumbnails[later]
-            ):
-                pairs.append((earlier, later))
-                break
-    return pairs
+    sums = [_block_sums(thumbnails, blocks) for blocks in (1, 2, 4, 8)]
+    first = np.full(len(prints), -1)
+    for earlier in range(len(prints) - 1):
+        rest = slice(earlier + 1, None)
+        alike = (first[rest] < 0) & (files[rest] != files[earlier])
+        alike &= np.bitwise_count(hashes[rest] ^ hashes[earlier]) <= HASH_BITS
+        later = np.flatnonzero(alike) + earlier + 1
+        for level in sums:  # blocks differ by no more than their pixels do: coarse to fine
+            apart = np.abs(level[later] - level[earlier]).sum(axis=1)
+            later = later[apart <= MEAN_LEVELS * SIDE**2]
+        for part in np.array_split(later, len(later) // _PART + 1):
+            first[part[_are_near(thumbnails[part], thumbnails[earlier])]] = earlier
+    return [(one, later) for later, one in enumerate(first.tolist()) if one >= 0]
 
 
-def _are_near(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    differences = np.abs(one.astype(np.int16) - other)
-    contrast = np.abs(one - one.mean()).mean()
+def _block_sums(thumbnails: NDArray[np.uint8], blocks: int) -> NDArray[np.int32]:
+    """Sum each of (blocks x blocks) equal blocks of every thumbnail: (N, blocks * blocks)."""
+    side = SIDE // blocks
+    parts = thumbnails.reshape(-1, blocks, side, blocks, side)
+    sums: NDArray[np.int32] = parts.sum(axis=(2, 4), dtype=np.int32)
+    return sums.reshape(-1, blocks * blocks)
+
+
+def _are_near(later: NDArray[np.uint8], earlier: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which rows of (N, pixels) are near to the one of (pixels)."""
+    contrast = np.abs(earlier - earlier.mean()).mean()
     limit = min(MEAN_LEVELS, CONTRAST_SHARE * contrast)
-    return bool(differences.mean() <= limit and differences.max() <= MAX_LEVELS)
+    differences = np.maximum(later, earlier) - np.minimum(later, earlier)
+    near: NDArray[np.bool_] = differences.max(axis=1, initial=0) <= MAX_LEVELS
+    near[near] = differences[near].sum(axis=1, dtype=np.uint16) <= limit * SIDE**2
+    return near
