@@ -83,6 +83,16 @@ def test_values_come_with_the_top_of_their_range(save: Save) -> None:
     assert top == 255
 
 
+# A stored mask comes as bytes; the rules are the same, and an error names what it is called.
+def test_bytes_are_read_as_the_file_they_came_from(save: Save) -> None:
+    path = save(np.array([[0, 127, 128, 255]], np.uint8))
+    np.testing.assert_array_equal(read_mask(path.read_bytes()), read_mask(path))
+    with pytest.raises(ImageError, match="'my mask' is empty"):
+        read_mask(b"", "my mask")
+    with pytest.raises(ImageError, match="'<bytes>' is empty"):
+        read_mask(b"")
+
+
 def test_an_unreadable_mask_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken_mask.png"
     path.write_bytes(b"no picture")

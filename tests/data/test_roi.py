@@ -1,10 +1,15 @@
+import struct
+import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from snlad.data.roi import fit_roi, parse_rois
+import snlad
+from snlad.data.roi import MAP_SIZE, fit_roi, parse_rois, read_roi
 from snlad.errors import DataError, ImageError, UsageError
 
 
@@ -46,6 +51,75 @@ def test_a_mask_that_inspects_nothing_is_refused(
     path = paint_mask(tmp_path / "black.png", value=0)
     with pytest.raises(DataError, match=r"black\.png' is empty"):
         parse_rois([f"bolt={path}"])
+
+
+# Training would fit the mask at its very end; the user must hear of it before the start.
+@pytest.mark.parametrize("size", [(3000, 4000), (256, 4000), (1, 1000)])
+def test_a_mask_that_vanishes_at_the_size_of_the_maps_is_refused_and_named(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    pixels = np.zeros(size, np.uint8)
+    pixels[0, 0] = 255  # no pixel of 256 x 256 has its centre there
+    Image.fromarray(pixels).save(tmp_path / "dot.png")
+    with pytest.raises(DataError) as caught:
+        parse_rois([f"bolt={tmp_path / 'dot.png'}"])
+    assert str(caught.value) == (
+        f"{str(tmp_path / 'dot.png')!r}: "
+        "an inspection mask has no pixel left at 256 x 256; enlarge it"
+    )
+
+
+def test_one_pixel_that_stays_at_the_size_of_the_maps_is_enough(tmp_path: Path) -> None:
+    pixels = np.zeros((256, 256), np.uint8)
+    pixels[7, 9] = 255
+    Image.fromarray(pixels).save(tmp_path / "dot.png")
+    assert parse_rois([f"bolt={tmp_path / 'dot.png'}"])["bolt"].sum() == 1
+
+
+# data/ imports no torch, so it states the size itself; read as text, for the same reason.
+def test_the_size_is_that_of_the_detectors_maps() -> None:
+    source = Path(snlad.__file__).parent / "models" / "detector.py"
+    assert f"\nMAP_SIZE = {MAP_SIZE}\n" in source.read_text(encoding="utf-8")
+
+
+def stored(pixels: np.ndarray, form: str = "PNG") -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_stored_mask_is_read_as_it_was_written(share: float) -> None:
+    roi = np.random.default_rng(0).random((11, 17)) < share
+    read = read_roi(stored(roi.astype(np.uint8) * 255), "roi_0.png")
+    assert read.dtype == np.bool_
+    np.testing.assert_array_equal(read, roi)
+
+
+# A model folder may come from anyone: its mask is read under the rules of every other picture.
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "'roi_0.png' is no PNG"),
+        (b"GIF89a", "'roi_0.png' is no PNG"),
+        (stored(np.zeros((4, 4), np.uint8), "TIFF"), "'roi_0.png' is no PNG"),
+        (stored(np.zeros((40, 40), np.uint8))[:50], "'roi_0.png' cannot be decoded"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 30, "'roi_0.png' cannot be decoded"),
+    ],
+)
+def test_a_stored_mask_that_is_none_is_one_error_that_names_it(data: bytes, sentence: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        read_roi(data, "roi_0.png")
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stored_mask_of_too_many_pixels_is_refused_by_its_header() -> None:
+    data = stored(np.zeros((2, 2), np.uint8))
+    header = b"IHDR" + struct.pack(">II", 100_000, 100_000) + data[24:29]
+    bomb = data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+    with pytest.raises(ImageError, match=r"'roi_0\.png' has 100000 x 100000 pixels"):
+        read_roi(bomb, "roi_0.png")
 
 
 def test_fitting_is_nearest_neighbour() -> None:

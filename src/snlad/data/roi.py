@@ -1,13 +1,21 @@
 """Inspection masks: outside its class's mask nothing counts in score, calibration or metrics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snlad.data.masks import read_mask, resize_nearest
-from snlad.errors import DataError, UsageError
+from snlad.errors import DataError, ImageError, UsageError
+
+MAP_SIZE = (256, 256)
+"""(height, width) of every anomaly map, at which an inspection mask must still have a pixel."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+Rois = Mapping[str, NDArray[np.bool_]]
+"""Inspection masks (H0, W0) by class name, True where the class is inspected."""
 
 
 def parse_rois(options: Iterable[str]) -> dict[str, NDArray[np.bool_]]:
@@ -16,7 +24,7 @@ def parse_rois(options: Iterable[str]) -> dict[str, NDArray[np.bool_]]:
     Raises:
         UsageError: An option without a name or a file, or a name given twice.
         ImageError: A mask that cannot be read.
-        DataError: A mask that inspects no pixel.
+        DataError: A mask that inspects no pixel, or none that is left at 256 x 256.
     """
     rois: dict[str, NDArray[np.bool_]] = {}
     for option in options:
@@ -26,9 +34,23 @@ def parse_rois(options: Iterable[str]) -> dict[str, NDArray[np.bool_]]:
         if name in rois:
             raise UsageError(f"--roi names the class {name!r} twice; give one mask a class")
         rois[name] = read_mask(Path(file))
-        if not rois[name].any():
-            raise DataError(f"the inspection mask {file!r} is empty; paint what to inspect white")
+        _refuse_empty(rois[name], file)
     return rois
+
+
+def read_roi(data: bytes, name: str) -> NDArray[np.bool_]:
+    """Decode a stored inspection mask to (H0, W0), True where inspected.
+
+    Args:
+        data: The bytes of a PNG.
+        name: The name for errors.
+
+    Raises:
+        ImageError: No PNG, over the cap on pixels or damaged; the message names it.
+    """
+    if not data.startswith(_PNG):
+        raise ImageError(f"{name!r} is no PNG, as stored inspection masks are; get the file again")
+    return read_mask(data, name)
 
 
 def fit_roi(roi: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -43,3 +65,12 @@ def fit_roi(roi: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
             f"an inspection mask has no pixel left at {size[0]} x {size[1]}; enlarge it"
         )
     return fitted
+
+
+def _refuse_empty(roi: NDArray[np.bool_], file: str) -> None:
+    if not roi.any():
+        raise DataError(f"the inspection mask {file!r} is empty; paint what to inspect white")
+    try:
+        fit_roi(roi, MAP_SIZE)
+    except DataError as error:
+        raise DataError(f"{file!r}: {error}") from error
