@@ -80,10 +80,23 @@ def test_resnet18_has_the_parameters_of_rd4ad(build_teacher: Build) -> None:
     assert parameters(student) == fusion + bottleneck + decoder == 15_383_168
 
 
+# A ResNet's features are never negative, those of most other networks are: the student follows.
+@pytest.mark.parametrize(("name", "negative"), [("resnet18", False), ("convnext_atto", True)])
+def test_the_student_reaches_the_signs_of_its_teachers_features(
+    build_teacher: Build, images: Tensor, name: str, negative: bool
+) -> None:
+    teacher = build_teacher(name)
+    with torch.no_grad():
+        features = teacher(images)
+        levels = ReverseStudent.for_teacher(teacher).eval()(images, features)
+    for level, feature in zip(levels, features, strict=True):
+        assert bool((feature < 0).any()) == bool((level < 0).any()) == negative
+
+
 # The default student, as the model card prints it.
 def test_the_default_student_is_small(build_teacher: Build) -> None:
     student = sketch(build_teacher("tf_efficientnet_lite0"))
-    assert parameters(student) == 4_662_448
+    assert parameters(student) == 4_677_344
 
 
 # The mirrored ResNets have their own number of blocks, deepest stage first.

@@ -25,10 +25,16 @@ from snlad.models.teacher import PyramidNetwork
 from snlad.pyramid import Pyramid
 
 RD4AD_PLANS: dict[str, dict[str, Any]] = {
-    "resnet18": {},
-    "resnet34": {"decoder_blocks": (3, 4, 6)},
-    "resnet50": {"block": "bottleneck", "bottleneck_blocks": 3, "decoder_blocks": (3, 4, 6)},
+    "resnet18": {"signed": False},
+    "resnet34": {"signed": False, "decoder_blocks": (3, 4, 6)},
+    "resnet50": {
+        "signed": False,
+        "block": "bottleneck",
+        "bottleneck_blocks": 3,
+        "decoder_blocks": (3, 4, 6),
+    },
     "wide_resnet50_2": {
+        "signed": False,
         "block": "bottleneck",
         "bottleneck_blocks": 3,
         "decoder_blocks": (3, 4, 6),
@@ -55,6 +61,8 @@ class ReverseStudent(nn.Module):
         block: residual block of bottleneck and decoder.
         bottleneck_blocks: residual blocks of the bottleneck.
         decoder_blocks: residual blocks of each decoder stage, deepest first; default two each.
+        signed: the teacher's features have both signs, so each level leaves through a 1x1
+            convolution; a decoder stage itself ends in a ReLU, as a ResNet's features do.
         decoder_width_factor: widens the decoder's bottleneck blocks, as in a wide ResNet.
         cram: applied to the embedding, (B, C, H, W) to the same shape.
         dropout: share in [0, 1) of the embedding's values set to 0 in training, before ``cram``.
@@ -72,6 +80,7 @@ class ReverseStudent(nn.Module):
         block: BlockKind = "basic",
         bottleneck_blocks: int = 2,
         decoder_blocks: Sequence[int] | None = None,
+        signed: bool = True,
         decoder_width_factor: int = 1,
         cram: nn.Module | None = None,
         dropout: float = 0.0,
@@ -91,6 +100,9 @@ class ReverseStudent(nn.Module):
             for a, b, count, up in zip(
                 ins, reversed(channels), counts, [2, *reversed(ratios)], strict=True
             )
+        )
+        self.heads = nn.ModuleList(
+            nn.Conv2d(c, c, kernel_size=1) if signed else nn.Identity() for c in channels
         )
         initialise(self)
         self.dropout = nn.Dropout(dropout)
@@ -123,7 +135,7 @@ class ReverseStudent(nn.Module):
         for stage, target in zip(self.decoder, reversed(teacher), strict=True):
             x = fit_size(stage(x), target)
             levels.append(x)
-        return levels[::-1]
+        return [head(x) for head, x in zip(self.heads, reversed(levels), strict=True)]
 
     def embed(self, teacher: Pyramid) -> Float[Tensor, "B C H W"]:
         """Compress all levels into (B, bottleneck_channels, H, W) at twice the deepest stride."""
