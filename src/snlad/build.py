@@ -1,4 +1,4 @@
-"""Configuration in, networks and functions out: the one place that reads a ``Config``."""
+"""Configuration in, networks and functions out: below it nothing sees a ``Config``."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

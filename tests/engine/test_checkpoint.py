@@ -30,40 +30,40 @@ def test_training_goes_on_exactly_where_it_stopped(tmp_path):
     student, optimizer = make()
     for seed in range(3):
         step(student, optimizer, seed)
-    save_checkpoint(tmp_path, 3, student, optimizer, IDENTITY)
+    save_checkpoint(tmp_path, {"step": 3, "seconds": 1.5}, student, optimizer, IDENTITY)
     step(student, optimizer, 3)
 
     other, fresh = make()
-    assert load_checkpoint(tmp_path, other, fresh, IDENTITY) == 3
+    assert load_checkpoint(tmp_path, other, fresh, IDENTITY) == {"step": 3, "seconds": 1.5}
     step(other, fresh, 3)
     assert all(torch.equal(a, b) for a, b in zip(state(student), state(other), strict=True))
 
 
 def test_a_parameter_that_was_never_used_may_lack_optimiser_state(tmp_path):
     student, optimizer = make()
-    save_checkpoint(tmp_path, 0, student, optimizer, IDENTITY)
+    save_checkpoint(tmp_path, {"step": 0}, student, optimizer, IDENTITY)
     other, fresh = make()
-    assert load_checkpoint(tmp_path, other, fresh, IDENTITY) == 0
+    assert load_checkpoint(tmp_path, other, fresh, IDENTITY) == {"step": 0}
     assert all(torch.equal(a, b) for a, b in zip(state(student), state(other), strict=True))
 
 
 @pytest.mark.parametrize("part", ["config", "data", "teacher"])
 def test_a_checkpoint_of_another_training_is_refused(tmp_path, part):
     student, optimizer = make()
-    save_checkpoint(tmp_path, 1, student, optimizer, IDENTITY)
+    save_checkpoint(tmp_path, {"step": 1}, student, optimizer, IDENTITY)
     with pytest.raises(ArtifactError, match=f"another {part}"):
         load_checkpoint(tmp_path, student, optimizer, {**IDENTITY, part: "x"})
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
-    save_checkpoint(tmp_path, 1, *make(), IDENTITY)
+    save_checkpoint(tmp_path, {"step": 1}, *make(), IDENTITY)
     with pytest.raises(ArtifactError, match="does not fit"):
         load_checkpoint(tmp_path, *make(width=5), IDENTITY)
 
 
 def test_a_flipped_byte_is_refused(tmp_path):
     student, optimizer = make()
-    save_checkpoint(tmp_path, 1, student, optimizer, IDENTITY)
+    save_checkpoint(tmp_path, {"step": 1}, student, optimizer, IDENTITY)
     path = next(tmp_path.glob("state-*"))
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -76,6 +76,6 @@ def test_only_the_newest_checkpoint_is_kept(tmp_path):
     student, optimizer = make()
     for number in (1, 2):
         step(student, optimizer, number)
-        save_checkpoint(tmp_path, number, student, optimizer, IDENTITY)
+        save_checkpoint(tmp_path, {"step": number}, student, optimizer, IDENTITY)
     assert len(list(tmp_path.glob("state-*"))) == 1
-    assert load_checkpoint(tmp_path, student, optimizer, IDENTITY) == 2
+    assert load_checkpoint(tmp_path, student, optimizer, IDENTITY) == {"step": 2}

@@ -11,7 +11,7 @@ from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
 from snlad.engine.evaluate import evaluate
 from snlad.engine.train import train
-from snlad.errors import DataError
+from snlad.errors import DataError, MetricError
 from snlad.metrics.ranking import auroc, rank
 from snlad.metrics.scores import METRICS
 from snlad.predict import load
@@ -64,6 +64,13 @@ def test_a_corrupt_test_picture_is_left_out_and_named(model, tiny_data):
     assert len(notes) == 1
     assert notes[0].startswith("left out: ")
     assert "1.png" in notes[0]
+
+
+def test_a_score_that_is_not_a_number_is_an_error_that_names_the_picture(trained_run, shared_data):
+    broken = load(trained_run)
+    broken._detector.map_mean.fill_(float("nan"))
+    with pytest.raises(MetricError, match=r"\.png: the score is nan"):
+        evaluate(broken, open_dataset(shared_data))
 
 
 def test_masks_that_the_resize_would_empty_are_counted(model, tiny_data):

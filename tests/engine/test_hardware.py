@@ -9,7 +9,7 @@ import torch
 
 from snlad.config import TrainConfig
 from snlad.engine import hardware
-from snlad.engine.hardware import choose_device, choose_hardware, describe_device, fast_bfloat16
+from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware, fast_bfloat16
 from snlad.errors import UsageError
 
 CPU = torch.device("cpu")
@@ -73,6 +73,27 @@ def test_the_user_may_override_the_choice(monkeypatch, name, dtype):
     assert choose_hardware(CPU, TrainConfig(precision=name)).dtype == dtype
 
 
+def test_the_contiguous_layout_keeps_float32_where_bfloat16_would_crawl(monkeypatch):
+    pretend(monkeypatch, capability="AVX512", amx=True)
+    chosen = choose_hardware(CPU, TrainConfig(memory_format="contiguous"))
+    assert (chosen.dtype, chosen.channels_last) == (torch.float32, False)
+
+
+@pytest.mark.parametrize(
+    ("device", "channels_last"), [("cpu", True), ("cuda", True), ("mps", False)]
+)
+def test_the_memory_format_follows_the_device(monkeypatch, device, channels_last):
+    monkeypatch.setattr(hardware, "fast_bfloat16", lambda _device: False)
+    assert choose_hardware(torch.device(device), TrainConfig()).channels_last is channels_last
+
+
+def test_float32_means_float32_on_nvidia_cards():
+    choose_device("cpu")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.deterministic
+
+
 def test_on_cuda_the_driver_is_asked(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     assert fast_bfloat16(torch.device("cuda"))
@@ -110,7 +131,9 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
 
 
 def test_the_record_of_a_run_says_where_it_ran():
-    record = describe_device(CPU)
+    record = describe_hardware(hardware.Hardware(CPU, torch.bfloat16, channels_last=False))
     assert record["device"] == "cpu"
+    assert record["precision"] == "bfloat16"
+    assert record["memory_format"] == "contiguous"
     assert record["threads"] == torch.get_num_threads()
     assert record["cpu_capability"] == torch.backends.cpu.get_cpu_capability()

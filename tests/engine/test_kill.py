@@ -46,7 +46,7 @@ def test_kill_9_loses_at_most_one_checkpoint_interval(shared_data, tmp_path, tin
     process.kill()
     assert process.wait() == -signal.SIGKILL
 
-    done = load_artifact(tmp_path / "cut" / "checkpoint", "checkpoint").payload["step"]
+    done = load_artifact(tmp_path / "cut" / "checkpoint", "checkpoint").payload["done"]["step"]
     assert done >= 3
     assert done % 3 == 0
     seen = []

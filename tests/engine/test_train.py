@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,11 +15,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snlad import artifacts, model_folder
 from snlad.artifacts import load_artifact
 from snlad.config import TrainConfig, make_config
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
-from snlad.engine import preparation
+from snlad.engine import finish, preparation, rundir
 from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.engine.train import OwnParts, train
 from snlad.errors import (
@@ -133,7 +135,7 @@ def test_a_signal_ends_training_between_two_steps_and_loses_none(
         train(data, out, config, progress=interrupt)
     assert caught.value.interrupted
     assert signal.getsignal(number) is before
-    assert load_artifact(out / "checkpoint", "checkpoint").payload["step"] == 1
+    assert load_artifact(out / "checkpoint", "checkpoint").payload["done"]["step"] == 1
     assert same_weights(train(data, out, config, resume=True), trained_run)
 
 
@@ -174,6 +176,110 @@ def test_a_folder_that_cannot_be_written_is_named(shared_data, tmp_path, tiny_se
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match="cannot be written"):
         train(open_dataset(shared_data), tmp_path / "file" / "run", make_config(**tiny_settings))
+
+
+def test_a_run_resumes_only_with_its_own_inspection_masks(shared_data, tmp_path, tiny_settings):
+    data, config, out = open_dataset(shared_data), make_config(**tiny_settings), tmp_path / "run"
+    rois = {"grey": np.ones((4, 4), bool)}
+    with pytest.raises(Killed):
+        train(data, out, config, rois=rois, progress=kill_at(3))
+    with pytest.raises(ArtifactError, match="another roi"):
+        train(data, out, config, resume=True)
+    train(data, out, config, rois=rois, resume=True)
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3, 4, 5])
+def test_a_death_at_any_write_after_the_last_step_is_made_good_by_a_resume(
+    shared_data, trained_run, tmp_path, tiny_settings, monkeypatch, dies_at
+):
+    """The final checkpoint is there; whatever of model, card and curves is not, is made again."""
+    data, config, out = open_dataset(shared_data), make_config(**tiny_settings), tmp_path / "run"
+    writes = []
+
+    def dying(name, real):
+        def write(*args, **kwargs):
+            if (out / "checkpoint" / "checkpoint.json").exists() and finishing:
+                writes.append(name)
+                if len(writes) == dies_at:
+                    raise Killed
+            return real(*args, **kwargs)
+
+        return write
+
+    finishing = []
+
+    def progress(label, done, total):
+        if label == "scaling maps":
+            finishing.append(done)
+
+    monkeypatch.setattr(finish, "draw_curves", dying("curves", finish.draw_curves))
+    for module in (artifacts, model_folder):
+        real = module.write_atomically
+        monkeypatch.setattr(module, "write_atomically", dying("file", real))
+    monkeypatch.setattr(
+        rundir.RunFolder, "discard_checkpoint", dying("end", rundir.RunFolder.discard_checkpoint)
+    )
+    with pytest.raises(Killed):
+        train(data, out, config, progress=progress)
+    monkeypatch.undo()
+    train(data, out, config, resume=True)
+    assert same_weights(out, trained_run)
+    assert (out / "model" / "README.md").exists()
+    assert (out / "curves.png").exists()
+    assert not (out / "checkpoint").exists()
+
+
+def test_a_model_folder_without_a_model_is_not_finished(shared_data, tmp_path, tiny_settings):
+    data, config, out = open_dataset(shared_data), make_config(**tiny_settings), tmp_path / "run"
+    with pytest.raises(Killed):
+        train(data, out, config, progress=kill_at(3))
+    (out / "model").mkdir()
+    train(data, out, config, resume=True)
+    assert (out / "model" / "model.json").exists()
+
+
+def test_a_signal_while_caches_fill_ends_the_work_at_once(shared_data, tmp_path, tiny_settings):
+    def interrupt(label: str, _done: int, _total: int) -> None:
+        assert label != "training"
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingError, match="while reading pictures") as caught:
+        data, config = open_dataset(shared_data), make_config(**tiny_settings)
+        train(data, tmp_path / "run", config, progress=interrupt)
+    assert caught.value.interrupted
+
+
+def test_a_second_signal_interrupts_at_once(shared_data, tmp_path, tiny_settings):
+    def interrupt_twice(label: str, _done: int, _total: int) -> None:
+        if label == "training":
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        data, config = open_dataset(shared_data), make_config(**tiny_settings)
+        train(data, tmp_path / "run", config, progress=interrupt_twice)
+
+
+def test_the_time_of_a_resumed_training_is_that_of_all_its_parts(
+    shared_data, tmp_path, tiny_settings
+):
+    data, config, out = open_dataset(shared_data), make_config(**tiny_settings), tmp_path / "run"
+    with pytest.raises(Killed):
+        train(data, out, config, progress=kill_at(3))
+    before = load_artifact(out / "checkpoint", "checkpoint").payload["done"]["seconds"]
+    started = time.monotonic()
+    train(data, out, config, resume=True)
+    resumed = time.monotonic() - started
+    seconds = load_artifact(out / "model", "model").payload["record"]["seconds"]
+    assert before < seconds <= before + resumed + 0.1
+
+
+def test_one_picture_is_enough_to_train(tiny_data, tmp_path, tiny_settings):
+    shutil.rmtree(tiny_data / "dark")
+    for name in "1234":
+        (tiny_data / "grey" / "train" / "good" / f"{name}.png").unlink()
+    run = train(open_dataset(tiny_data), tmp_path / "run", make_config(**tiny_settings))
+    assert len(numbers(run)) == 4
 
 
 OPENED: list[str] = []
@@ -219,6 +325,17 @@ def test_a_corrupt_training_picture_is_named(tiny_data, tmp_path, tiny_settings)
         train(open_dataset(tiny_data), tmp_path / "run", make_config(**tiny_settings))
 
 
+def test_a_roi_that_vanishes_at_map_size_is_refused_before_training(
+    tiny_data, tmp_path, tiny_settings
+):
+    roi = np.zeros((4000, 4000), bool)
+    roi[1, 1] = True
+    with pytest.raises(DataError, match="256"):
+        config = make_config(**tiny_settings)
+        train(open_dataset(tiny_data), tmp_path / "run", config, rois={"grey": roi})
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_roi_of_an_unknown_class_is_refused(tiny_data, tmp_path, tiny_settings):
     roi = {"white": np.ones((4, 4), bool)}
     with pytest.raises(DataError, match="'white'"):
@@ -230,9 +347,23 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_terms(tiny_data, tmp_path
         return {"good": student[0].mean(), "bad": student[0].mean() * float("nan")}
 
     own = OwnParts(loss=broken)
-    with pytest.raises(TrainingError, match=r"at step 1 \(good .*, bad nan\)") as caught:
+    with pytest.raises(
+        TrainingError, match=r"at step 1 \(good .*, bad nan, gradient norm nan\)"
+    ) as caught:
         train(open_dataset(tiny_data), tmp_path / "run", make_config(**tiny_settings), own=own)
     assert not caught.value.interrupted
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_spoils_the_student(
+    tiny_data, tmp_path, tiny_settings
+):
+    def steep(teacher, student):
+        return {"root": (student[0] * 0).square().sum().sqrt()}
+
+    own, config = OwnParts(loss=steep), make_config(**tiny_settings)
+    with pytest.raises(TrainingError, match=r"root 0, gradient norm nan"):
+        train(open_dataset(tiny_data), tmp_path / "run", config, own=own)
+    assert not (tmp_path / "run" / "checkpoint").exists()
 
 
 def test_features_on_the_fly_give_the_numbers_of_the_cache(

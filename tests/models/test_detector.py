@@ -41,6 +41,10 @@ def build(maps, how="sum", score="top", sigma_px=0.0, shift=2.0) -> Detector:
     return Detector(teacher, Echo(shift), maps, how=how, score=score, sigma_px=sigma_px).eval()
 
 
+def raw(detector: Detector, images: Tensor) -> dict[str, Tensor]:
+    return detector.raw_maps(*detector.features(images))
+
+
 def test_every_map_comes_by_name_at_protocol_size(images):
     maps = build({"error": mean_error, "light": brightness})(images)
     assert list(maps) == ["error", "light", "overall"]
@@ -62,7 +66,7 @@ def test_maps_are_summed_as_they_are_or_multiplied(images):
 
 def test_a_scaled_map_has_mean_0_and_spread_1_on_the_pictures_that_fitted_it(images):
     detector = build({"light": brightness}, how="scaled-sum")
-    detector.fit_scale([(*detector.features(images), None)])
+    detector.fit_scale([(raw(detector, images), None)])
     overall = detector(images)["overall"].double()
     assert float(overall.mean()) == pytest.approx(0, abs=1e-4)
     assert float(overall.std(correction=0)) == pytest.approx(1, rel=1e-4)
@@ -70,8 +74,8 @@ def test_a_scaled_map_has_mean_0_and_spread_1_on_the_pictures_that_fitted_it(ima
 
 def test_the_scale_does_not_depend_on_how_pictures_are_batched(images):
     whole, parts = (build({"light": brightness}, how="scaled-sum") for _ in range(2))
-    whole.fit_scale([(*whole.features(images), None)])
-    parts.fit_scale((*parts.features(one[None]), None) for one in images)
+    whole.fit_scale([(raw(whole, images), None)])
+    parts.fit_scale((raw(parts, one[None]), None) for one in images)
     torch.testing.assert_close(whole.map_mean, parts.map_mean)
     torch.testing.assert_close(whole.map_spread, parts.map_spread)
 
@@ -80,16 +84,15 @@ def test_pixels_outside_a_roi_do_not_set_the_scale(images):
     detector = build({"light": brightness}, how="scaled-sum")
     valid = torch.zeros(3, 1, *MAP_SIZE, dtype=torch.bool)
     valid[..., :64, :] = True
-    teacher, student = detector.features(images)
-    detector.fit_scale([(teacher, student, valid)])
-    inside = detector.raw_maps(teacher, student)["light"][valid].double()
+    detector.fit_scale([(raw(detector, images), valid)])
+    inside = raw(detector, images)["light"][valid].double()
     assert float(detector.map_mean) == pytest.approx(float(inside.mean()), rel=1e-5)
     assert float(detector.map_spread) == pytest.approx(float(inside.std(correction=0)), rel=1e-4)
 
 
 def test_a_constant_map_does_not_divide_by_zero(images):
     detector = build({"error": mean_error}, how="scaled-sum")
-    detector.fit_scale([(*detector.features(images), None)])
+    detector.fit_scale([(raw(detector, images), None)])
     assert torch.isfinite(detector(images)["overall"]).all()
 
 
@@ -110,7 +113,7 @@ def test_the_score_is_the_top_hundredth_or_the_maximum(images):
 
 def test_scale_and_student_travel_in_the_state(images):
     source, target = (build({"light": brightness}, how="scaled-sum", shift=s) for s in (1.0, 3.0))
-    source.fit_scale([(*source.features(images), None)])
+    source.fit_scale([(raw(source, images), None)])
     target.load_state_dict(source.state_dict())
     torch.testing.assert_close(target(images)["overall"], source(images)["overall"])
 

@@ -1,5 +1,6 @@
 """Training state on disk: safetensors and JSON, atomic, enough to go on to the same numbers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,24 @@ _FILE = "state.safetensors"
 
 def save_checkpoint(
     folder: Path,
-    step: int,
+    done: Mapping[str, float],
     student: nn.Module,
     optimizer: torch.optim.Optimizer,
-    identity: dict[str, Any],
+    identity: Mapping[str, Any],
 ) -> None:
-    """Save the state after ``step`` optimiser steps; ``identity`` says of which training."""
+    """Save the state of a training.
+
+    Args:
+        folder: replaced atomically.
+        done: how far it is, for example ``step`` and ``seconds``.
+        student: its parameters and buffers.
+        optimizer: its state.
+        identity: says of which training this is.
+    """
     arrays = module_arrays(student, "student.")
     for index, state in optimizer.state_dict()["state"].items():
         arrays |= {f"optimizer.{index}.{key}": to_array(value) for key, value in state.items()}
-    payload = {"step": step, "identity": identity}
+    payload = {"done": dict(done), "identity": dict(identity)}
     save_artifact(folder, "checkpoint", payload, {_FILE: format_arrays(arrays)})
 
 
@@ -32,12 +41,12 @@ def load_checkpoint(
     folder: Path,
     student: nn.Module,
     optimizer: torch.optim.Optimizer,
-    identity: dict[str, Any],
-) -> int:
+    identity: Mapping[str, Any],
+) -> dict[str, float]:
     """Restore student and optimiser.
 
     Returns:
-        The number of steps already done.
+        How far the training was.
 
     Raises:
         ArtifactError: the checkpoint is damaged or belongs to another training.
@@ -48,12 +57,12 @@ def load_checkpoint(
         changed = sorted(key for key in identity if stored.get(key) != identity[key])
         raise ArtifactError(
             f"{folder} belongs to another {', '.join(changed)}; "
-            "resume with the data and weights that the run was started with"
+            "resume with what the run was started with"
         )
     arrays = artifact.arrays(_FILE)
     load_module(student, arrays, "student.", folder)
     _load_optimizer(optimizer, arrays)
-    return int(artifact.payload["step"])
+    return dict(artifact.payload["done"])
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:

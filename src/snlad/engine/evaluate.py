@@ -1,6 +1,6 @@
 """Evaluation: the seven numbers of a trained model on labelled test pictures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -10,7 +10,7 @@ from snlad.data.loading import load_batches
 from snlad.data.masks import fit_mask, read_mask
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
-from snlad.errors import DataError
+from snlad.errors import DataError, MetricError
 from snlad.metrics.scores import Evaluator, ScoreTable
 from snlad.models.detector import MAP_SIZE
 from snlad.predict import Model
@@ -35,7 +35,7 @@ def evaluate(
 
     Raises:
         DataError: the data set has no test picture, or a mask cannot be read.
-        MetricError: a map is not finite.
+        MetricError: a score or map is not finite: the model is damaged.
     """
     if not dataset.test:
         raise DataError(
@@ -45,6 +45,7 @@ def evaluate(
     config = model.card.config
     protocol = "snlad-v1" if config.maps.score == "top" else "snlad-v1-max"
     evaluator = Evaluator(protocol=protocol)
+    masked = {sample.class_name for sample in dataset.test if sample.mask is not None}
     rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
     notes: list[str] = []
     kept = 0
@@ -52,7 +53,15 @@ def evaluate(
         if prediction.error is None:
             mask, was_kept = _truth(sample)
             kept += was_kept
-            _add(evaluator, sample, prediction, mask, rois)
+            has_pixels = sample.class_name in masked and mask is not None
+            evaluator.add(
+                sample.class_name,
+                score=_score(prediction),
+                is_anomalous=sample.is_anomalous,
+                anomaly_map=prediction.maps["overall"] if has_pixels else None,
+                mask=mask if has_pixels else None,
+                roi=rois.get(sample.class_name),
+            )
         else:
             notes.append(f"left out: {prediction.error}")
         progress("evaluating", done, len(dataset.test))
@@ -64,10 +73,14 @@ def evaluate(
 def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:
     rest = iter(samples)
     size = model.card.config.image_size
-    for pictures in load_batches((sample.path for sample in samples), size, _BATCH):
+    paths = (sample.path for sample in samples)
+    for pictures in load_batches(paths, size, _BATCH, keep_original=False):
         batch = list(islice(rest, len(pictures)))
         predictions = model.judge(pictures, [sample.class_name for sample in batch])
-        yield from zip(batch, predictions, strict=True)
+        for sample, picture, prediction in zip(batch, pictures, predictions, strict=True):
+            if prediction.error is not None and picture.error is None:
+                raise MetricError(prediction.error)
+            yield sample, prediction
 
 
 def _truth(sample: Sample) -> tuple[NDArray[np.bool_] | None, bool]:
@@ -77,19 +90,6 @@ def _truth(sample: Sample) -> tuple[NDArray[np.bool_] | None, bool]:
     return (None if sample.is_anomalous else np.zeros(MAP_SIZE, dtype=bool)), False
 
 
-def _add(
-    evaluator: Evaluator,
-    sample: Sample,
-    prediction: Prediction,
-    mask: NDArray[np.bool_] | None,
-    rois: Mapping[str, NDArray[np.bool_]],
-) -> None:
+def _score(prediction: Prediction) -> float:
     assert prediction.pred_score is not None
-    evaluator.add(
-        sample.class_name,
-        score=prediction.pred_score,
-        is_anomalous=sample.is_anomalous,
-        anomaly_map=prediction.maps["overall"],
-        mask=mask,
-        roi=rois.get(sample.class_name),
-    )
+    return prediction.pred_score

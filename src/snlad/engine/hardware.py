@@ -48,16 +48,30 @@ def choose_device(name: str) -> torch.device:
         raise UsageError(
             f"--device {name} cannot be used here ({reason}); try --device cpu"
         ) from None
+    _require_full_precision()
     return device
+
+
+def _require_full_precision() -> None:
+    """Make float32 mean float32 and repeat itself on NVIDIA cards, which round it by default."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 def choose_hardware(device: torch.device, settings: TrainConfig) -> Hardware:
     """Number format and layout for training: the fast ones of this machine, unless overridden."""
-    if settings.precision == "auto":
-        dtype = torch.bfloat16 if fast_bfloat16(device) else torch.float32
+    if settings.memory_format == "auto":
+        channels_last = device.type in ("cpu", "cuda")
     else:
-        dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    return Hardware(device, dtype, settings.channels_last)
+        channels_last = settings.memory_format == "channels_last"
+    if settings.precision == "auto":
+        # In the contiguous layout a CPU computes bfloat16 many times slower than float32.
+        lower = fast_bfloat16(device) and (channels_last or device.type != "cpu")
+    else:
+        lower = settings.precision == "bfloat16"
+    return Hardware(device, torch.bfloat16 if lower else torch.float32, channels_last)
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -71,10 +85,12 @@ def fast_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def describe_device(device: torch.device) -> dict[str, str | int]:
-    """Device, instruction set and threads, for the record of a run."""
+def describe_hardware(hardware: Hardware) -> dict[str, str | int]:
+    """Device, number format, layout, instruction set and threads, for the record of a run."""
     return {
-        "device": str(device),
+        "device": str(hardware.device),
+        "precision": str(hardware.dtype).removeprefix("torch."),
+        "memory_format": "channels_last" if hardware.channels_last else "contiguous",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
     }

@@ -9,10 +9,15 @@ from typing import Any
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that training ends between two steps with its state saved."""
+    """Collect SIGINT and SIGTERM, so that training ends between two steps with its state saved.
+
+    A second signal is not collected: it interrupts at once.
+    """
     received: list[int] = []
 
     def remember(number: int, _frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
         received.append(number)
 
     try:

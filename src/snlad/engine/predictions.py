@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from snlad.data.roi import fit_roi
+from snlad.data.masks import resize_nearest
 from snlad.errors import UsageError
 from snlad.predict import Model
 from snlad.report.overlay import overlay, write_tiff
@@ -69,7 +69,7 @@ def draw_overlay(model: Model, prediction: Prediction) -> Image.Image:
     assert prediction.image is not None
     roi = model.rois.get(prediction.class_name or "")
     if roi is not None:
-        roi = fit_roi(roi, prediction.image.shape[:2])
+        roi = resize_nearest(roi, prediction.image.shape[:2])
     low, high = model.card.color_scale
     return Image.fromarray(
         overlay(prediction.image, prediction.maps["overall"], low, high, roi=roi)

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -11,15 +10,16 @@ from torch import nn
 from snlad.build import LossFunction, build_detector, build_loss
 from snlad.config import Config, digest
 from snlad.data.loading import data_digest
+from snlad.data.roi import Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.checkpoint import load_checkpoint
-from snlad.engine.hardware import Hardware, choose_hardware
+from snlad.engine.hardware import Hardware
 from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices
 from snlad.engine.training_data import TrainingData
 from snlad.errors import DataError
 from snlad.models.cram import initialise_centers
-from snlad.models.detector import Detector, MapFunction
+from snlad.models.detector import MAP_SIZE, Detector, MapFunction
 from snlad.models.weights import load_pretrained, weights_digest
 from snlad.types import Progress
 
@@ -59,17 +59,19 @@ class Training:
     data: TrainingData
     loss: LossFunction
     optimizer: torch.optim.Optimizer
-    identity: dict[str, Any]
+    identity: dict[str, str]
     progress: Progress
+    stop: Sequence[int]
     step: int = 0
-    stop: list[int] = field(default_factory=list)
+    seconds_before: float = 0.0
 
 
-def require_normals(dataset: Dataset, rois: Mapping[str, Any]) -> tuple[Sample, ...]:
+def require_normals(dataset: Dataset, rois: Rois) -> tuple[Sample, ...]:
     """The normal training samples.
 
     Raises:
-        DataError: there is none, or an inspection mask names a class that is not trained.
+        DataError: there is none, or an inspection mask names a class that is not trained or is
+            too small.
     """
     samples = dataset.train_normal
     if not samples:
@@ -77,6 +79,8 @@ def require_normals(dataset: Dataset, rois: Mapping[str, Any]) -> tuple[Sample, 
             f"{dataset.root} has no normal training picture; "
             "put good pictures into CLASS/train/good"
         )
+    for roi in rois.values():
+        fit_roi(roi, MAP_SIZE)  # a mask that vanishes is refused now, not after training
     unknown = sorted(set(rois) - {sample.class_name for sample in samples})
     if unknown:
         raise DataError(f"--roi names class {unknown[0]!r}, which {dataset.root} does not train")
@@ -87,13 +91,20 @@ def prepare(
     samples: Sequence[Sample],
     run: RunFolder,
     config: Config,
-    device: torch.device,
+    hardware: Hardware,
     own: OwnParts,
+    rois: Rois,
+    *,
     progress: Progress,
+    stop: Sequence[int],
 ) -> Training:
-    """Build the networks from the seed, fill the teacher and the caches."""
+    """Build the networks from the seed, fill the teacher and the caches.
+
+    Raises:
+        ImageError: a picture cannot be read.
+        WeightsError: the teacher's weights are not there or do not fit.
+    """
     torch.manual_seed(config.seed)
-    hardware = choose_hardware(device, config.train)
     detector = build_detector(config, own.student, own.maps)
     load_pretrained(detector.teacher, config.teacher.weights)
     hardware.place(detector)
@@ -110,18 +121,22 @@ def prepare(
         "config": digest(config.model_dump(mode="json")),
         "data": data_digest(samples),
         "teacher": weights_digest(detector.teacher),
+        "roi": digest({name: [roi.shape, roi.tobytes().hex()] for name, roi in rois.items()}),
+        "own parts": ", ".join(own.names),
+        "number format": str(hardware.dtype).removeprefix("torch."),
     }
     loss = own.loss or build_loss(config)
-    return Training(config, run, hardware, detector, data, loss, optimizer, identity, progress)
+    return Training(
+        config, run, hardware, detector, data, loss, optimizer, identity, progress, stop
+    )
 
 
 def begin(training: Training) -> None:
     """Start from the last checkpoint, or from k-means centers on a few batches."""
     student, run = training.detector.student, training.run
     if (run.checkpoint / "checkpoint.json").exists():
-        training.step = load_checkpoint(
-            run.checkpoint, student, training.optimizer, training.identity
-        )
+        done = load_checkpoint(run.checkpoint, student, training.optimizer, training.identity)
+        training.step, training.seconds_before = int(done["step"]), done["seconds"]
         logger.info("resumed after step %d", training.step)
     run.rewind_log(training.step)
     if training.step == 0 and training.config.cram.initialisation == "k-means":

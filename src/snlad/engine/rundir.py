@@ -12,6 +12,7 @@ RUN/scores.json       written by evaluate
 import json
 import os
 import platform
+import shutil
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -61,6 +62,17 @@ class RunFolder:
             write_json(self.config_file, config.model_dump(mode="json"))
         except OSError as error:
             raise UsageError(f"--out {self.path} cannot be written: {error.strerror}") from None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the model is saved and nothing is left to do after it."""
+        started = (self.checkpoint / "checkpoint.json").exists()
+        return (self.model / "model.json").exists() and not started
+
+    def discard_checkpoint(self) -> None:
+        """Remove the checkpoint, its manifest first: that alone marks the run as finished."""
+        (self.checkpoint / "checkpoint.json").unlink(missing_ok=True)
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     def append_log(self, row: Mapping[str, Any]) -> None:
         """Add one row to the log."""

@@ -2,22 +2,20 @@
 
 import logging
 import math
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from snlad.config import Config
+from snlad.data.roi import Rois
 from snlad.data.samples import Dataset
 from snlad.engine.checkpoint import save_checkpoint
 from snlad.engine.finish import finish_training
-from snlad.engine.hardware import choose_device, describe_device
+from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware
 from snlad.engine.interrupt import stop_signals
 from snlad.engine.preparation import OwnParts, Training, begin, prepare, require_normals
 from snlad.engine.rundir import RunFolder
@@ -38,7 +36,7 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
-    rois: Mapping[str, NDArray[np.bool_]] | None = None,
+    rois: Rois | None = None,
     own: OwnParts | None = None,
     progress: Progress = silent,
 ) -> Path:
@@ -60,44 +58,51 @@ def train(
     Raises:
         DataError: no normal training picture, or one that cannot be read.
         UsageError: the run folder or the device cannot be used.
+        ConfigError: the run that is resumed has another configuration.
+        ArtifactError: the checkpoint is damaged or belongs to other data, weights or parts.
         WeightsError: the teacher's weights are not there.
         TrainingError: a loss is not finite, or training was interrupted.
     """
-    own, started = own or OwnParts(), time.monotonic()
-    samples = require_normals(dataset, rois or {})
-    target = choose_device(device)
+    own, rois, started = own or OwnParts(), rois or {}, time.monotonic()
+    samples = require_normals(dataset, rois)
+    hardware = choose_hardware(choose_device(device), config.train)
     run = RunFolder(Path(out))
-    run.start(config, describe_device(target), resume=resume)
-    if resume and run.model.exists():
+    run.start(config, describe_hardware(hardware), resume=resume)
+    if run.is_finished:
         logger.info("%s is already finished; nothing was done", run.path)
         return run.path
     with torch.random.fork_rng(), stop_signals() as stop:
-        training = prepare(samples, run, config, target, own, progress)
-        training.stop = stop
-        begin(training)
-        _run_steps(training)
-        finish_training(
-            training.detector,
-            training.data,
-            samples,
-            run,
-            config,
-            rois=rois or {},
-            record={**training.identity, "seconds": round(time.monotonic() - started, 1)},
-            own=own.names,
-            progress=progress,
+        training = prepare(
+            samples, run, config, hardware, own, rois, progress=_watch(progress, stop), stop=stop
         )
-    shutil.rmtree(run.checkpoint)
+        begin(training)
+        _run_steps(training, started)
+        finish_training(training, samples, rois, own.names, started)
+    run.discard_checkpoint()
     return run.path
 
 
-def _run_steps(training: Training) -> None:
+def _watch(progress: Progress, stop: Sequence[int]) -> Progress:
+    """Progress that ends the work before and after the steps when a signal asks for it."""
+
+    def watch(label: str, done: int, total: int) -> None:
+        progress(label, done, total)
+        if stop and label != "training":
+            raise TrainingError(
+                f"stopped by a signal while {label}; the same command with --resume goes on",
+                interrupted=True,
+            )
+
+    return watch
+
+
+def _run_steps(training: Training, started: float) -> None:
     config, settings = training.config, training.config.train
     student, optimizer = training.detector.student, training.optimizer
     n_images = len(training.data)
     total = settings.total_steps(n_images)
     while training.step < total:
-        step, started = training.step, time.monotonic()
+        step, step_started = training.step, time.monotonic()
         student.train()
         torch.manual_seed(config.seed * 2**31 + step)  # dropout repeats after a resume
         lr = learning_rate(step, total, settings)
@@ -111,21 +116,21 @@ def _run_steps(training: Training) -> None:
             reproduced = student(images, teacher)
         terms = training.loss(teacher, reproduced)
         loss = torch.stack(list(terms.values())).sum()
-        _require_finite(step, terms)
 
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         norm = nn.utils.clip_grad_norm_(student.parameters(), settings.clip_norm)
+        _require_finite(step, {**terms, "gradient norm": norm})
         optimizer.step()
         training.step += 1
 
         last = training.step == total
         if last or training.step % settings.log_every == 0:
-            speed = len(images) / (time.monotonic() - started)
+            speed = len(images) / (time.monotonic() - step_started)
             training.run.append_log(_log_row(training, terms, lr, norm, speed))
         training.progress("training", training.step, total)
         if last or training.step % settings.checkpoint_every == 0 or training.stop:
-            _save(training)
+            _save(training, started)
         if training.stop:
             raise TrainingError(
                 f"stopped by a signal after step {training.step} of {total}; "
@@ -149,10 +154,11 @@ def _log_row(
     }
 
 
-def _save(training: Training) -> None:
+def _save(training: Training, started: float) -> None:
+    seconds = training.seconds_before + time.monotonic() - started
     save_checkpoint(
         training.run.checkpoint,
-        training.step,
+        {"step": training.step, "seconds": seconds},
         training.detector.student,
         training.optimizer,
         training.identity,
@@ -164,7 +170,7 @@ def _require_finite(step: int, terms: Mapping[str, Tensor]) -> None:
     if not all(math.isfinite(value) for value in values.values()):
         listed = ", ".join(f"{name} {value:g}" for name, value in values.items())
         raise TrainingError(
-            f"loss is not finite at step {step + 1} ({listed}); "
+            f"training is not finite at step {step + 1} ({listed}); "
             "lower train.learning_rate, or train.precision = 'float32'"
         )
 

@@ -58,7 +58,7 @@ class TrainingData:
             logger.info("pictures exceed the cache budget: decoded anew for every batch")
             return
         self._images = self._decode_all(progress)
-        shapes = [feature.shape[1:] for feature in self._teach(self._read([0]))]
+        shapes = [feature.shape[1:] for feature in self._teach(self.images([0]))]
         if sum(s.numel() for s in shapes) * len(paths) * hardware.dtype.itemsize > left:
             logger.info("teacher features exceed the cache budget: computed anew for every batch")
             return
@@ -67,21 +67,22 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def batch(self, indices: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
-        """Images (B, 3, H, W) in [0, 1] and the teacher's pyramid of them, both float32."""
-        images = self._read(indices)
-        if self._features is None:
-            return images, self._teach(images)
-        rows = torch.as_tensor(indices)
-        kept = (feature[rows].to(self.hardware.device) for feature in self._features)
-        return images, [feature.float().permute(0, 3, 1, 2) for feature in kept]
-
-    def _read(self, indices: Sequence[int]) -> Tensor:
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1], float32."""
         if self._images is None:
             pixels = load_inputs([self.paths[i] for i in indices], self.size)
         else:
             pixels = self._images[list(indices)]
         return to_device(torch.from_numpy(to_input(pixels)), self.hardware)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Images (B, 3, H, W) in [0, 1] and the teacher's pyramid of them, both float32."""
+        images = self.images(indices)
+        if self._features is None:
+            return images, self._teach(images)
+        rows = torch.as_tensor(indices)
+        kept = (feature[rows].to(self.hardware.device) for feature in self._features)
+        return images, [feature.float().permute(0, 3, 1, 2) for feature in kept]
 
     def _teach(self, images: Tensor) -> list[Tensor]:
         return list(self.teacher(images))
@@ -97,7 +98,7 @@ class TrainingData:
         """Features (N, H, W, C) a level: channels last, so that a batch is gathered in one copy."""
         kept = [torch.empty(len(self), h, w, c, dtype=self.hardware.dtype) for c, h, w in shapes]
         for rows in _slices(len(self)):
-            features = self._teach(self._read(range(rows.start, rows.stop)))
+            features = self._teach(self.images(range(rows.start, rows.stop)))
             for level, feature in zip(kept, features, strict=True):
                 level[rows] = feature.permute(0, 2, 3, 1).to("cpu", level.dtype)
             progress("teacher features", rows.stop, len(self))

@@ -78,20 +78,18 @@ class Detector(nn.Module):
         return image_score(overall, valid, self.score)
 
     @torch.no_grad()
-    def fit_scale(self, batches: Iterable[tuple[Pyramid, Pyramid, Tensor | None]]) -> None:
+    def fit_scale(self, batches: Iterable[tuple[Mapping[str, Tensor], Tensor | None]]) -> None:
         """Set each map's mean and spread from normal training images.
 
         Args:
-            batches: teacher pyramid, student pyramid and valid pixels (B, 1, 256, 256) or ``None``.
+            batches: raw maps by name, and the valid pixels (B, 1, 256, 256) or ``None`` for all.
         """
-        count = torch.zeros((), dtype=torch.float64)
-        total = torch.zeros(len(self.maps), 2, dtype=torch.float64)
-        for teacher, student, valid in batches:
-            maps = torch.stack(list(self.raw_maps(teacher, student).values())).double()
-            weight = torch.ones_like(maps[0]) if valid is None else valid.double()
-            count += weight.sum().cpu()
-            for power in (1, 2):
-                total[:, power - 1] += (maps**power * weight).sum(dim=(1, 2, 3, 4)).cpu()
+        count, total = 0, torch.zeros(len(self.maps), 2, dtype=torch.float64)
+        for maps, valid in batches:
+            stacked = torch.stack([maps[name].cpu().double() for name in self.maps])
+            inside = stacked.flatten(1) if valid is None else stacked[:, valid.cpu()]
+            count += inside.shape[1]
+            total += torch.stack([inside.sum(dim=1), inside.square().sum(dim=1)], dim=1)
         mean = total[:, 0] / count
         spread = (total[:, 1] / count - mean**2).clamp_min(1e-24).sqrt()
         self.map_mean.copy_(mean)
