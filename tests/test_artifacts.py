@@ -71,10 +71,35 @@ def test_the_identity_names_content_and_nothing_else(tmp_path, folder):
 
 def test_any_flipped_byte_of_the_weights_is_refused(folder):
     path = stored_file(folder)
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(bytes(data))
-    assert "SHA-256" in refused(folder)
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        data = bytearray(whole)
+        data[position] ^= 1
+        path.write_bytes(bytes(data))
+        assert "SHA-256" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.pop("files"),
+        lambda body: body.pop("payload"),
+        lambda body: body.update(payload=[]),
+        lambda body: body.update(files={"weights.safetensors": "x"}),
+        lambda body: body["files"]["weights.safetensors"].pop("sha256"),
+        lambda body: body["files"]["weights.safetensors"].update(bytes="1"),
+        lambda body: body["files"]["weights.safetensors"].update(extra=1),
+        lambda body: body.update(extra=1),
+    ],
+)
+def test_a_signed_manifest_of_another_shape_is_refused(folder, change):
+    rewrite_manifest(folder, change)
+    assert "lacks or garbles a field" in refused(folder)
+
+
+def test_a_manifest_nested_without_end_is_refused(folder):
+    (folder / "model.json").write_text("[" * 100_000)
+    assert "is not a snlad manifest" in refused(folder)
 
 
 def test_any_flipped_value_of_the_manifest_is_refused(folder):

@@ -65,8 +65,44 @@ def test_a_file_overrides_the_method_and_arguments_override_the_file(tmp_path):
     file = write(tmp_path / "c.toml", 'method = "fd"\nseed = 3\n[train]\nbatch_size = 4\n')
     config = read_config(file)
     assert (config.method, config.seed, config.train.batch_size) == ("fd", 3, 4)
-    assert read_config(file, "rd", 5).method == "rd"
-    assert read_config(file, "rd", 5).seed == 5
+    assert read_config(file, "fd", 5).seed == 5
+
+
+def test_a_method_that_contradicts_the_file_is_refused(tmp_path):
+    file = write(tmp_path / "c.toml", 'method = "fd"\n')
+    with pytest.raises(ConfigError, match="--method rd contradicts method 'fd'"):
+        read_config(file, "rd")
+
+
+def test_a_method_fills_what_a_file_without_a_method_leaves_open(tmp_path):
+    file = write(tmp_path / "c.toml", "[train]\nbatch_size = 4\n")
+    assert read_config(file, "fd") == make_config("fd", train={"batch_size": 4})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"loss": {"spatial": 0.1}},
+        {"loss": {"intra": 0.1}},
+        {"loss": {"inter": 0.1}},
+        {"cram": {"reading": "residual"}},
+        {"maps": {"affinity": True}},
+    ],
+)
+def test_a_baseline_with_any_part_of_snl_is_no_longer_called_plain(part):
+    config = make_config("rd", **part)
+    assert config.method_label == f"SNL, snlad's reading {config.readings_digest} (rd)"
+
+
+def test_snl_without_any_of_its_parts_is_called_plain():
+    off = {"loss": {"spatial": 0.0, "intra": 0.0, "inter": 0.0}}
+    config = make_config("rd-snl", **off, cram={"reading": "none"}, maps={"affinity": False})
+    assert config.method_label == "plain reverse distillation (rd-snl)"
+
+
+def test_dropout_without_a_place_is_refused():
+    with pytest.raises(ConfigError, match="reverse student"):
+        make_config("fd", student={"dropout": 0.1})
 
 
 def test_a_runs_own_config_json_can_be_read_again(tmp_path):
@@ -100,7 +136,7 @@ def test_epochs_of_fewer_pictures_than_a_batch_still_step():
         ("[student]\nclass_path = 'os.system'\n", "class_path"),
         ("_target_ = 'os.system'\n", "_target_"),
         ("[loss]\nchannel = nan\n", "loss.channel"),
-        ("image_size = [8, 8]\n", "32 to 4096"),
+        ("image_size = [8, 8]\n", "64 to 4096"),
         ("[loss]\nflattened = 0.0\nchannel = 0\nspatial = 0\nintra = 0\ninter = 0\n", "above 0"),
         ("seed = -1\n", "seed"),
     ],
@@ -113,11 +149,24 @@ def test_a_wrong_file_is_one_sentence_that_names_the_key(tmp_path, text, words):
 
 
 @pytest.mark.parametrize(
-    "text", ["a: !!python/object:os.system [x]\n", "a: &a [b]\nb: *a\n", "[train\n", "\x00"]
+    "text",
+    [
+        "a = " + "[" * 5000,
+        "a: !!python/object:os.system [x]\n",
+        "a: &a [b]\nb: *a\n",
+        "[train\n",
+        "\x00",
+    ],
 )
 def test_what_is_not_toml_is_refused(tmp_path, text):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_config(write(tmp_path / "c.toml", text))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "{", "nan"])
+def test_what_is_no_table_of_json_is_refused(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"c\.json"):
+        read_config(write(tmp_path / "c.json", text))
 
 
 def test_a_missing_file_is_named(tmp_path):

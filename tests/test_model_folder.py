@@ -2,13 +2,18 @@
 
 import json
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
 
 from snlad.artifacts import format_arrays, load_artifact, save_artifact
-from snlad.errors import ArtifactError
-from snlad.model_folder import load_model
+from snlad.data.opening import open_dataset
+from snlad.engine.evaluate import evaluate
+from snlad.errors import ArtifactError, SnladError
+from snlad.model_folder import load_model, write_card
+from snlad.predict import Model
 from snlad.report.card import format_card
 
 
@@ -83,7 +88,36 @@ def test_an_infinite_weight_is_refused(folder):
         load_model(folder)
 
 
+def test_a_roi_bomb_is_refused_before_it_is_decoded(folder):
+    artifact = load_artifact(folder, "model")
+    header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(
+        ">IIBBBBB", 65500, 65500, 8, 0, 0, 0, 0
+    )
+    bomb = header + struct.pack(">I", zlib.crc32(header[12:])) + b"\x00\x00\x00\x00IEND\xaeB`\x82"
+    files = {**artifact.files, "roi_0.png": bomb}
+    save_artifact(folder, "model", {**artifact.payload, "rois": {"grey": "roi_0.png"}}, files)
+    with pytest.raises(SnladError, match="pixels"):
+        load_model(folder)
+
+
+def test_a_roi_that_names_no_file_is_refused(folder):
+    resave(folder, change_payload=lambda payload: payload.update(rois={"grey": "absent.png"}))
+    with pytest.raises(ArtifactError, match="lacks or garbles a field"):
+        load_model(folder)
+
+
+def test_the_card_shows_the_scores_of_an_evaluation(folder, trained_run, shared_data):
+    loaded = load_model(folder)
+    table, _ = evaluate(Model(loaded), open_dataset(shared_data))
+    write_card(folder, loaded.card, loaded.identity, table.to_dict())
+    text = (folder / "README.md").read_text()
+    assert "Of the last `snlad evaluate`" in text
+    assert "mean over classes" in text
+    assert load_model(folder).identity == loaded.identity
+
+
 def test_hostile_class_names_cannot_break_the_card(folder):
     card = load_model(folder).card
-    text = format_card(card.config, {"a|b\n<script>": 1}, card.record, "none", "0")
+    classes = {"a|b\n<script>": 1}
+    text = format_card(card.label, card.config, classes, card.record, "none", "0")
     assert "| a\\|b &lt;script> | 1 |" in text

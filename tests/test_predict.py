@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import snlad
@@ -106,6 +107,18 @@ def test_a_bad_picture_is_one_error_row_and_the_rest_is_judged(model, pictures, 
 
 def test_only_bad_pictures_are_only_error_rows(model, tmp_path):
     assert [row.pred_score for row in model.predict([tmp_path / "a", tmp_path / "b"])] == [None] * 2
+
+
+def test_the_number_of_threads_changes_a_score_by_rounding_only(model, pictures):
+    threads = torch.get_num_threads()
+    scores = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            scores.append([p.pred_score for p in model.predict(pictures)])
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-4)
 
 
 def test_a_stream_reads_no_further_than_it_must(model, pictures):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as format_safetensors
@@ -26,6 +27,27 @@ _MAX_MANIFEST_BYTES = 16 * 2**20
 _STORED_NAME = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|png)")
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+class _Entry(BaseModel):
+    """One payload file of a manifest."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    stored: str
+    sha256: str
+    bytes: int
+
+
+class _Manifest(BaseModel):
+    """What a manifest must hold beside its identity."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+
+    schema_: int = Field(alias="schema")
+    kind: str
+    payload: dict[str, Any]
+    files: dict[str, _Entry]
 
 
 @dataclass(frozen=True)
@@ -138,16 +160,19 @@ def _read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     try:
         body = json.loads(path.read_bytes())
         schema, stated = body["schema"], body.pop("identity")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ArtifactError(f"{path} is not a snlad manifest; copy the folder again") from None
-    if schema != SCHEMA_VERSION:
+    if schema != SCHEMA_VERSION or isinstance(schema, bool):
         raise ArtifactError(
             f"{path} has schema {schema!r}, this snlad reads {SCHEMA_VERSION}; "
             "use the snlad version that wrote it or train again"
         )
     if digest(body) != stated or body.get("kind") != kind:
         raise ArtifactError(f"{path} was changed after it was saved; copy the folder again")
-    return {**body, "identity": stated}
+    try:
+        return {**_Manifest.model_validate(body).model_dump(), "identity": stated}
+    except ValidationError:
+        raise ArtifactError(f"{path} lacks or garbles a field; copy the folder again") from None
 
 
 def _read_payload(folder: Path, name: str, entry: Mapping[str, Any]) -> bytes:

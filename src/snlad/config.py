@@ -40,7 +40,7 @@ class StudentConfig(_Section):
 
     distillation: Literal["forward", "reverse"] = "reverse"
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    """Share of bottleneck channels dropped in training (reverse distillation)."""
+    """Share of the embedding's values dropped in training; reverse distillation only."""
 
 
 class CramConfig(_Section):
@@ -96,7 +96,7 @@ class TrainConfig(_Section):
     betas: tuple[float, float] = (0.5, 0.999)
     clip_norm: float = Field(1.0, gt=0.0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    channels_last: bool = True
+    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
     cache_gib: float = Field(4.0, ge=0.0)
     """Memory for decoded pictures and teacher features, in GiB."""
     checkpoint_every: int = Field(250, ge=1)
@@ -139,8 +139,16 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _usable_size(self) -> Self:
-        if min(self.image_size) < 32 or max(self.image_size) > 4096:
-            raise ValueError(f"image_size is {self.image_size}; each side must be 32 to 4096 px")
+        if min(self.image_size) < 64 or max(self.image_size) > 4096:
+            raise ValueError(f"image_size is {self.image_size}; each side must be 64 to 4096 px")
+        return self
+
+    @model_validator(mode="after")
+    def _dropout_has_a_place(self) -> Self:
+        if self.student.dropout and self.student.distillation == "forward":
+            raise ValueError(
+                "student.dropout acts in a reverse student; leave it 0 for a forward one"
+            )
         return self
 
     @property
@@ -152,7 +160,9 @@ class Config(_Section):
     @property
     def method_label(self) -> str:
         """What the method may call itself: a baseline, or SNL in our reading, never the paper's."""
-        if self.method.endswith("-snl"):
+        loss = self.loss
+        uses_snl = loss.spatial or loss.intra or loss.inter or self.maps.affinity
+        if uses_snl or self.cram.reading != "none":
             return f"SNL, snlad's reading {self.readings_digest} ({self.method})"
         return f"plain {self.student.distillation} distillation ({self.method})"
 
@@ -179,21 +189,27 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         where = ".".join(str(part) for part in first["loc"]) or "the settings together"
         value = "" if isinstance(first.get("input"), dict) else f" (value {first.get('input')!r})"
         raise ConfigError(
-            f"configuration, {where}{value}: {first['msg']}; see docs/deviations.md for the keys"
+            f"configuration, {where}{value}: {first['msg']}; configs/rd_snl.toml shows every key"
         ) from None
 
 
 def read_config(path: Path | None, method: str | None = None, seed: int | None = None) -> Config:
     """Read a TOML file, or a run's ``config.json``, over the defaults of its method.
 
-    Arguments win over the file.
+    Args:
+        path: the file, if any.
+        method: by name, where the file names none.
+        seed: wins over the file's.
 
     Raises:
-        ConfigError: the file is missing, is not TOML, or holds a wrong key or value.
+        ConfigError: the file is missing, is not TOML, holds a wrong key or value, or names
+            another method.
     """
     settings = {} if path is None else _read_settings(path)
-    name = method or settings.pop("method", None) or "rd-snl"
-    settings.pop("method", None)
+    named = settings.pop("method", None)
+    if method and named and named != method:
+        raise ConfigError(f"--method {method} contradicts method {named!r} of {path}; keep one")
+    name = method or named or "rd-snl"
     if seed is not None:
         settings["seed"] = seed
     return parse_config(_merge(method_defaults(str(name)), settings))
@@ -209,7 +225,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
     parse, form = (json.loads, "JSON") if path.suffix == ".json" else (tomllib.loads, "TOML")
     try:
         settings = parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # UnicodeDecodeError and both parsers' are ValueErrors
+    except (OSError, ValueError, RecursionError) as error:  # both parsers' errors are ValueErrors
         reason = " ".join(str(error).split())
         raise ConfigError(f"--config {path} cannot be read as {form}: {reason}") from None
     if not isinstance(settings, dict):

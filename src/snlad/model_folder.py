@@ -22,6 +22,7 @@ from snlad import __version__
 from snlad.artifacts import format_arrays, load_artifact, save_artifact, write_atomically
 from snlad.build import build_detector
 from snlad.config import Config, parse_config
+from snlad.data.roi import Rois, read_roi
 from snlad.errors import ArtifactError, ConfigError, UsageError
 from snlad.models.arrays import load_module, module_arrays
 from snlad.models.detector import Detector, MapFunction
@@ -54,6 +55,13 @@ class ModelCard:
     snlad: str = __version__
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
+    @property
+    def label(self) -> str:
+        """What the model may call itself; parts of the user's own are named first."""
+        if not self.own:
+            return self.config.method_label
+        return f"own {', '.join(self.own)} on the settings of {self.config.method}"
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -76,7 +84,7 @@ def save_model(
     folder: Path,
     detector: Detector,
     card: ModelCard,
-    rois: Mapping[str, NDArray[np.bool_]],
+    rois: Rois,
 ) -> str:
     """Save a model atomically.
 
@@ -88,9 +96,23 @@ def save_model(
     files[_WEIGHTS] = format_arrays(module_arrays(detector))
     payload = {**asdict(card), "config": card.config.model_dump(mode="json"), "rois": names}
     identity = save_artifact(folder, "model", payload, files)
-    text = format_card(card.config, card.classes, card.record, card.license, identity)
-    write_atomically(folder / "README.md", text.encode())
+    write_card(folder, card, identity)
     return identity
+
+
+def write_card(
+    folder: Path, card: ModelCard, identity: str, scores: Mapping[str, Any] | None = None
+) -> None:
+    """Write the card for people, with the scores of an evaluation where there is one."""
+    text = format_card(
+        card.label, card.config, card.classes, card.record, card.license, identity, scores
+    )
+    write_atomically(folder / "README.md", text.encode(errors="replace"))
+
+
+def find_model(path: Path) -> Path:
+    """The model folder of a run folder, or the folder itself."""
+    return path / "model" if (path / "model").is_dir() else path
 
 
 def load_model(
@@ -108,14 +130,16 @@ def load_model(
     Raises:
         ArtifactError: the folder is damaged, foreign or of another version.
         UsageError: the model has parts of the user's own that were not given.
+        WeightsError: this timm does not know the teacher's architecture.
     """
-    folder = path / "model" if (path / "model").is_dir() else path
+    folder = find_model(path)
     artifact = load_artifact(folder, "model")
     try:
         payload = dict(artifact.payload)
         names = payload.pop("rois")
+        masks = {name: artifact.files[file] for name, file in dict(names).items()}
         card = ModelCard(**{**payload, "config": parse_config(payload["config"])})
-    except (KeyError, TypeError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         raise ArtifactError(f"{folder}/model.json lacks or garbles a field: {error}") from None
     for part, given in (("student", student), ("maps", maps)):
         if part in card.own and given is None:
@@ -125,7 +149,7 @@ def load_model(
             )
     detector = build_detector(card.config, student, maps)
     load_module(detector, artifact.arrays(_WEIGHTS), "", folder)
-    rois = {name: _parse_roi(artifact.files[file]) for name, file in names.items()}
+    rois = {name: read_roi(data, names[name]) for name, data in masks.items()}
     return LoadedModel(detector.eval(), card, rois, artifact.identity)
 
 
@@ -133,8 +157,3 @@ def _format_roi(roi: NDArray[np.bool_]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(roi.astype(np.uint8) * 255).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _parse_roi(data: bytes) -> NDArray[np.bool_]:
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        return np.asarray(image) > 127

@@ -116,11 +116,8 @@ class Model:
     ) -> Prediction:
         error = picture.error
         if score is not None and not np.isfinite(score):
-            score, maps, error = (
-                None,
-                {},
-                f"the score is {score}: the model is damaged or overflowed",
-            )
+            error = f"{picture.path}: the score is {score}; the model is damaged or overflowed"
+            score, maps = None, {}
         return Prediction(
             path=picture.path,
             sha256=picture.sha256,
@@ -161,5 +158,6 @@ def load(
     Raises:
         ArtifactError: the folder is damaged, foreign or of another version.
         UsageError: the model has parts of the user's own that were not given.
+        WeightsError: this timm does not know the teacher's architecture.
     """
     return Model(load_model(Path(path), student, maps), device)

@@ -35,7 +35,7 @@ def weights(run: Path) -> dict[str, np.ndarray]:
 
 
 def test_the_example_is_short():
-    assert len(EXAMPLE.read_text().splitlines()) <= 62
+    assert len(EXAMPLE.read_text().splitlines()) <= 60
 
 
 def test_own_parts_get_all_seven_numbers(example, config, shared_data, tmp_path):
@@ -75,6 +75,14 @@ def test_a_model_with_own_parts_says_how_to_load_it(example, config, shared_data
     with pytest.raises(ArtifactError, match="does not fit"):
         wrong = example.Autoencoder((24, 32, 48), code=5)
         load(tmp_path / "run", student=wrong, maps={"error": example.error_map})
+
+
+def test_a_model_with_own_parts_does_not_call_itself_anything_else(
+    example, config, shared_data, tmp_path
+):
+    example.run(shared_data, tmp_path / "run", config)
+    card = (tmp_path / "run" / "model" / "README.md").read_text()
+    assert card.startswith("# A snlad model: own student, loss, maps on the settings of rd\n")
 
 
 def test_own_maps_have_their_own_names(example, config, shared_data, tmp_path):

@@ -4,27 +4,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from snlad.config import Config
+from snlad.report.tables import format_scores
 
 
 def format_card(
+    label: str,
     config: Config,
     classes: Mapping[str, int],
     record: Mapping[str, Any],
     license_: str,
     identity: str,
+    scores: Mapping[str, Any] | None = None,
 ) -> str:
     """Markdown for ``MODEL/README.md``.
 
     Args:
+        label: what the model may call itself.
         config: the run's configuration.
         classes: normal training pictures by class name.
         record: digests and seconds of the training.
         license_: of the teacher's weights.
         identity: SHA-256 of the model.
+        scores: ``ScoreTable.to_dict()`` of an evaluation, if there was one.
     """
     rows = "\n".join(f"| {_cell(name)} | {count} |" for name, count in classes.items())
     height, width = config.image_size
-    return f"""# A snlad model: {config.method_label}
+    return f"""# A snlad model: {label}
 
 Finds what differs from the normal pictures of {len(classes)} product classes. It has seen no
 defect.
@@ -44,7 +49,7 @@ defect.
 
 ## Metrics
 
-None are stored here: training opens no test picture. `snlad evaluate RUN DATA` measures them.
+{_metrics(scores)}
 
 ## Thresholds
 
@@ -56,6 +61,13 @@ The scores hold for pictures like the training pictures: same cameras, light, po
 A picture of a product that was never trained is not recognised as such. Defects smaller than a
 few pixels at the input size above can be lost in the resize.
 """
+
+
+def _metrics(scores: Mapping[str, Any] | None) -> str:
+    if scores is None:
+        return "None yet: training opens no test picture. `snlad evaluate RUN DATA` measures them."
+    table = "\n".join("    " + line for line in format_scores(scores).splitlines())
+    return f"Of the last `snlad evaluate`; they hold for that data set alone.\n\n{table}"
 
 
 def _cell(text: str) -> str:
