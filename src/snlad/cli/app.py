@@ -5,6 +5,7 @@ signal.
 """
 
 import logging
+import re
 import sys
 
 import typer
@@ -21,6 +22,9 @@ _EXTRAS = {
     "matplotlib": "train",
     "skimage": "demo",
 }
+
+_OUT_OF_MEMORY = re.compile("out of memory|not enough memory|can't allocate", re.IGNORECASE)
+"""What torch says when memory ends, in an error that is no ``MemoryError``."""
 
 app = typer.Typer(
     name="snlad",
@@ -67,7 +71,13 @@ def main() -> None:
             raise
         verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
         _end(str(MissingExtraError(f"snlad {verb}", extra)), 2)
-    except MemoryError:
+    except KeyboardInterrupt:
+        _end("stopped", 130)
+    except OSError as error:
+        _end(f"{error.strerror or error}: {error.filename or 'a file'}; make room or fix it", 1)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
         _end("out of memory; lower train.batch_size or train.cache_gib and run again", 1)
 
 

@@ -20,6 +20,7 @@ def run(
     from snlad.engine.evaluate import evaluate
     from snlad.engine.hardware import choose_device
     from snlad.engine.rundir import write_json
+    from snlad.model_folder import find_model, write_card
     from snlad.predict import load
     from snlad.report.tables import format_scores
 
@@ -28,9 +29,10 @@ def run(
     with show_progress(quiet) as progress:
         table, notes = evaluate(loaded, dataset, progress=progress)
     scores = table.to_dict()
-    write_json(model / "scores.json", scores)
     for note in (*dataset.notes, *notes):
         typer.echo(f"note: {note}", err=True)
     typer.echo(json.dumps(scores, indent=1) if as_json else format_scores(scores))
+    write_json(model / "scores.json", scores)
+    write_card(find_model(model), loaded.card, loaded.identity, scores)
     if any(note.startswith("left out: ") for note in notes):
         raise typer.Exit(1)

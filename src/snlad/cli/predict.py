@@ -22,15 +22,21 @@ def run(
     from snlad.data.loading import find_images
     from snlad.engine.hardware import choose_device
     from snlad.engine.predictions import write_predictions
+    from snlad.errors import UsageError
     from snlad.predict import load
 
     loaded = load(model, device=str(choose_device(device)))
-    total = sum(1 for _ in find_images(paths))
+    total = sum(1 for _ in find_images(paths, exclude=out))
+    if not total:
+        raise UsageError(f"no picture in {', '.join(map(str, paths))}; give pictures or folders")
+    if loaded.rois and class_name is None and len(loaded.card.classes) > 1:
+        listed = ", ".join(loaded.rois)
+        typer.echo(f"note: inspection masks of {listed} need --class-name to count", err=True)
     names = [name.strip() for name in maps.split(",") if name.strip()]
     with show_progress(quiet) as progress:
         done, failed = write_predictions(
             loaded,
-            find_images(paths),
+            find_images(paths, exclude=out),
             out,
             map_names=names,
             class_name=class_name,
