@@ -10,6 +10,7 @@ import argparse
 import json
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from typing import Any
 
 from snlad.metrics.scores import METRICS
 
+ROOT = Path(__file__).parent.parent
 METHODS = ("rd", "rd-snl", "fd", "fd-snl")
 TRIVIAL = "best trivial statistic"
 HEADS = ("image AUROC", "image AP", "image F1", "pixel AUROC", "pixel AP", "pixel F1", "AUPRO")
@@ -52,18 +54,31 @@ def run_all(
     from snlad.data.opening import open_dataset
 
     dataset = open_dataset(data)
-    pictures = data_digest(dataset.train_normal)
+    pictures = data_digest((*dataset.train_normal, *dataset.test))[:16]
     rows.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"] for row in read_rows(rows)}
-    if TRIVIAL not in done:
-        append_row(rows, {"key": TRIVIAL, "method": TRIVIAL, **measure_trivial(dataset)})
+    if f"{TRIVIAL} {pictures}" not in done:
+        key = f"{TRIVIAL} {pictures}"
+        row = {"key": key, "method": TRIVIAL, "data": pictures, **measure_trivial(dataset)}
+        append_row(rows, row)
     for seed in seeds:
         for method in methods:
             settings = read_config(config, method, seed)
             key = digest([settings.model_dump(mode="json"), pictures])[:16]
             if key not in done:
-                row = {"key": key, "method": method, "seed": seed, **measure(dataset, settings)}
+                recipe = digest(settings.model_dump(mode="json", exclude={"seed"}))[:8]
+                row = {"key": key, "method": method, "seed": seed, "recipe": recipe}
+                row |= {"data": pictures, "commit": commit(), **measure(dataset, settings)}
                 append_row(rows, row)
+
+
+def commit() -> str:
+    """The commit of the code that runs; a plus where files differ from it."""
+    name, changed = (
+        subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "src"])
+    )
+    return name.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 def append_row(rows: Path, row: dict[str, Any]) -> None:
@@ -120,18 +135,24 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def format_tables(rows: list[dict[str, Any]]) -> str:
-    """Markdown: mean over classes and pooled by method, then image and pixel AUROC by class."""
-    methods = [m for m in (TRIVIAL, *METHODS) if any(row["method"] == m for row in rows)]
-    by_method = {m: [row for row in rows if row["method"] == m] for m in methods}
+    """Markdown: mean over classes and pooled by method, then AUROC and AUPRO by class.
+
+    Only the newest recipe of each method is shown, and only rows of the newest data.
+    """
+    rows = [row for row in rows if row["data"] == rows[-1]["data"]]
+    newest = {row["method"]: row.get("recipe") for row in rows}
+    by_method = {
+        method: [r for r in rows if r["method"] == method and r.get("recipe") == newest[method]]
+        for method in (TRIVIAL, *METHODS)
+        if method in newest
+    }
+    hardware = {row["hardware"] for row in rows if "hardware" in row}
+    commits = {row["commit"] for row in rows if "commit" in row}
     parts = [
         _summary("mean", "Mean over classes", by_method),
         _summary("pooled", "Pooled over all pictures", by_method),
-        *(
-            _by_class(metric, by_method)
-            for metric in METRICS
-            if metric in ("image_auroc", "pixel_auroc", "aupro")
-        ),
-        "Hardware: " + "; ".join(sorted({row["hardware"] for row in rows if "hardware" in row})),
+        *(_by_class(metric, by_method) for metric in ("image_auroc", "pixel_auroc", "aupro")),
+        f"Hardware: {'; '.join(sorted(hardware))}. Commits: {', '.join(sorted(commits))}.",
     ]
     return "\n\n".join(parts)
 

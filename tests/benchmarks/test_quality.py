@@ -45,6 +45,8 @@ def test_other_data_or_settings_are_other_rows(quality, shared_data, tiny_data, 
     for data, settings in ((shared_data, None), (tiny_data, None), (shared_data, config)):
         quality.run_all(data, rows, ["rd"], [0], settings)
     assert len(quality.calls) == 3
+    shown = quality.format_tables(quality.read_rows(rows))
+    assert "| rd | 0 | 0.800 |" in shown  # the newest recipe on the newest data, never a mixture
 
 
 def test_a_row_cut_off_by_a_crash_is_computed_again(quality, shared_data, tmp_path):

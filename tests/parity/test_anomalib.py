@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snlad.losses.channel import channel_distillation
-from snlad.losses.flattened import flattened_cosine
-from snlad.maps.feature_distance import feature_distance_map
+from snlad.build import build_loss, build_maps
+from snlad.config import make_config
 from snlad.maps.smoothing import gaussian_smooth
 from snlad.models.forward import ForwardStudent
 from snlad.models.reverse import ReverseStudent
@@ -84,6 +83,11 @@ def normalised(teacher: Teacher, images: Tensor) -> Tensor:
     return (images - teacher.mean) / teacher.std
 
 
+def total_loss(method: str, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
+    """What the loop minimises for a method with its default configuration."""
+    return torch.stack(list(build_loss(make_config(method))(teacher, student).values())).sum()
+
+
 def same(ours: list[Tensor], theirs: list[Tensor]) -> None:
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, **CLOSE)
@@ -134,7 +138,7 @@ def test_reverse_distillation_rebuilds_the_same_levels_and_has_the_same_loss(
         our_student = student(images, our_teacher)
     same(our_teacher, their_teacher)
     same(our_student, their_student)
-    ours = sum(map(flattened_cosine, our_teacher, our_student))
+    ours = total_loss("rd", our_teacher, our_student)
     expected = loss.ReverseDistillationLoss()(their_teacher, their_student)
     torch.testing.assert_close(ours, expected, **CLOSE)
 
@@ -150,7 +154,8 @@ def test_reverse_distillation_has_the_same_smoothed_map(
     with torch.no_grad():
         expected = theirs(normalised(teacher, images)).anomaly_map
         t = teacher(images)
-        ours = feature_distance_map(t, student(images, t), SIZE, levels=levels, align_corners=True)
+        maps = build_maps(make_config("rd", maps={"levels": levels}))
+        ours = maps["feature"](t, student(images, t), SIZE)
         torch.testing.assert_close(gaussian_smooth(ours, 4.0), expected, **CLOSE)
 
 
@@ -163,9 +168,7 @@ def test_reverse_distillation_has_the_same_gradients(
     theirs.train()
     loss.ReverseDistillationLoss()(*theirs(normalised(teacher, images))).backward()
     t = teacher(images)
-    total = sum(map(flattened_cosine, t, student.train()(images, t)))
-    assert isinstance(total, Tensor)
-    total.backward()
+    total_loss("rd", t, student.train()(images, t)).backward()
     ours = [p.grad for p in student.decoder.parameters()]
     expected = [p.grad for p in theirs.decoder.parameters()]
     for a, b in zip(ours, expected, strict=True):
@@ -193,6 +196,6 @@ def test_stfpm_has_the_same_levels_loss_and_map(
         same(t, list(their_teacher.values()))
         same(s, list(their_student.values()))
         expected = loss.STFPMLoss()(their_teacher, their_student) / len(images)
-        torch.testing.assert_close(sum(map(channel_distillation, t, s)), expected, **CLOSE)
-        ours = feature_distance_map(t, s, SIZE, levels="product", align_corners=False)
+        torch.testing.assert_close(total_loss("fd", t, s), expected, **CLOSE)
+        ours = build_maps(make_config("fd"))["feature"](t, s, SIZE)
         torch.testing.assert_close(ours, theirs(x).anomaly_map, **CLOSE)
