@@ -286,6 +286,88 @@ def test_a_safetensors_file_can_be_imported_again(tmp_path: Path) -> None:
     assert "conv1.0.weight" in load_file(tmp_path / "twice.safetensors")
 
 
+# The command's own default for x.safetensors is x.safetensors: its source would be lost.
+def test_the_source_is_never_its_own_destination(tmp_path: Path) -> None:
+    source = Path(saved({f"model.{k}": v for k, v in whole().items()}, tmp_path))
+    before = source.read_bytes()
+    with pytest.raises(WeightsError) as caught:
+        import_weights(source, source)
+    assert str(caught.value) == f"{source} exists and is not overwritten: give another name"
+    assert source.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [source]
+
+
+# Weights imported earlier may be in use; a link, even one to nothing, is a name that is taken.
+@pytest.mark.parametrize("taken", ["file", "folder", "link", "link to nothing", "other spelling"])
+def test_a_destination_that_exists_is_left_alone(tmp_path: Path, taken: str) -> None:
+    torch.save({"w": torch.ones(2)}, tmp_path / "net.pth")
+    destination, other = tmp_path / "out.safetensors", tmp_path / "other.safetensors"
+    match taken:
+        case "folder":
+            destination.mkdir()
+        case "link":
+            other.write_bytes(b"precious")
+            destination.symlink_to(other)
+        case "link to nothing":
+            destination.symlink_to(other)
+        case _:
+            destination.write_bytes(b"precious")
+    before = sorted(tmp_path.iterdir())
+    named = tmp_path / "." / ".." / tmp_path.name / destination.name
+    with pytest.raises(WeightsError, match="is not overwritten: give another name"):
+        import_weights(tmp_path / "net.pth", named if taken == "other spelling" else destination)
+    assert sorted(tmp_path.iterdir()) == before
+    if taken in ("file", "link"):
+        assert destination.read_bytes() == b"precious"
+
+
+# The disk fills up while half of the file is written, or at the very last step.
+@pytest.mark.parametrize("moment", ["writing", "renaming"])
+def test_a_save_that_fails_is_one_error_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def write_half(state: dict[str, Tensor], path: Path) -> None:
+        path.write_bytes(b"half")
+        fail()
+
+    torch.save({"w": torch.ones(2)}, tmp_path / "net.pth")
+    if moment == "writing":
+        monkeypatch.setattr(module, "save_file", write_half)
+    else:
+        monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(WeightsError, match=r"out\.safetensors cannot be written .*No space left"):
+        import_weights(tmp_path / "net.pth", tmp_path / "out.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
+
+
+@pytest.mark.parametrize("folder", ["absent", "net.pth"])
+def test_a_destination_in_no_folder_is_one_error(tmp_path: Path, folder: str) -> None:
+    torch.save({"w": torch.ones(2)}, tmp_path / "net.pth")
+    with pytest.raises(WeightsError) as caught:
+        import_weights(tmp_path / "net.pth", tmp_path / folder / "out.safetensors")
+    assert "cannot be written" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
+
+
+# After a failure the same command works as soon as there is room again.
+def test_an_import_can_be_repeated_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"w": torch.ones(2)}, tmp_path / "net.pth")
+    (tmp_path / "out.safetensors.partial").write_bytes(b"left by a killed run")
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "save_file", lambda *_: (tmp_path / "absent" / "x").read_bytes())
+        with pytest.raises(WeightsError):
+            import_weights(tmp_path / "net.pth", tmp_path / "out.safetensors")
+    import_weights(tmp_path / "net.pth", tmp_path / "out.safetensors")
+    assert load_file(tmp_path / "out.safetensors")["w"].tolist() == [1, 1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.pth", "out.safetensors"]
+
+
 # Tied weights share memory in a checkpoint; in safetensors each has its own.
 def test_tied_tensors_are_written_apart(tmp_path: Path) -> None:
     tied = torch.arange(3.0)

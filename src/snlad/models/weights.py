@@ -1,8 +1,10 @@
 """Teacher weights: from an installed package, timm's hub, a safetensors file, or none at all."""
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,28 +80,44 @@ def import_weights(source: Path, destination: Path) -> dict[str, Any]:
     Args:
         source: a PyTorch checkpoint or ``.safetensors``; nested dictionaries and the prefixes
             that wrappers add are removed.
-        destination: a ``.safetensors`` file, replaced as a whole.
+        destination: a new ``.safetensors`` file; it is there as a whole or not at all.
 
     Returns:
         ``path``, ``tensors`` (their count), ``parameters`` (count of numbers) and ``sha256``.
 
     Raises:
-        WeightsError: the file holds anything but tensors, none at all, or NaN.
+        WeightsError: the file holds anything but tensors, none at all, or NaN; or the destination
+            exists or cannot be written.
     """
     if destination.suffix != ".safetensors":
         raise WeightsError(f"{destination} must end in .safetensors: name the output so")
+    if os.path.lexists(destination):
+        raise WeightsError(f"{destination} exists and is not overwritten: give another name")
     read = _read_safetensors if source.suffix == ".safetensors" else _read_checkpoint
     state = {name: x.clone().contiguous() for name, x in _unwrap(read(source), source).items()}
     _check_finite(state, str(source))
-    partial = destination.with_name(destination.name + ".partial")
-    save_file(state, partial)
-    partial.replace(destination)
+    _save(state, destination)
     return {
         "path": str(destination),
         "tensors": len(state),
         "parameters": sum(x.numel() for x in state.values()),
         "sha256": hashlib.sha256(destination.read_bytes()).hexdigest(),
     }
+
+
+def _save(state: dict[str, Tensor], destination: Path) -> None:
+    partial = destination.with_name(destination.name + ".partial")
+    try:
+        save_file(state, partial)
+        partial.replace(destination)
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(
+            f"{destination} cannot be written ({reason}): check the folder and its free space"
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _resolve(name: str, weights: str) -> str:
