@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from snlad.config import make_config
 from snlad.errors import TrainingError
 from snlad.losses import structural
 from snlad.losses.channel import channel_distillation
@@ -14,7 +15,16 @@ from snlad.losses.intra_affinity import intra_affinity
 from snlad.losses.spatial import spatial_cosine, spatial_kl
 from snlad.losses.structural import LossWeights, structural_loss
 
-NOTHING = LossWeights(flattened=0.0, channel=0.0, spatial=0.0, intra=0.0, inter=0.0)
+NOTHING = LossWeights(
+    flattened=0.0,
+    channel=0.0,
+    spatial=0.0,
+    intra=0.0,
+    inter=0.0,
+    spatial_reading="kl",
+    temperature=1.0,
+    inter_reading="images",
+)
 READINGS = [
     ("flattened", {}, flattened_cosine),
     ("channel", {}, channel_distillation),
@@ -49,7 +59,9 @@ def test_a_term_is_its_weight_times_its_reading_summed_over_levels(
 
 
 def test_all_terms_stand_side_by_side_and_reach_every_level(pyramids) -> None:
-    weights = LossWeights(flattened=1.0, channel=1.0, spatial=1.0, intra=1.0, inter=1.0)
+    weights = dataclasses.replace(
+        NOTHING, flattened=1.0, channel=1.0, spatial=1.0, intra=1.0, inter=1.0
+    )
     student = [level.requires_grad_() for level in pyramids[1]]
     terms = structural_loss(pyramids[0], student, weights)
     assert list(terms) == ["flattened", "channel", "spatial", "intra", "inter"]
@@ -82,6 +94,21 @@ def test_a_student_of_other_shapes_is_refused_with_both_shapes(pyramids, fault: 
     student = student[:1] if fault == "level missing" else [student[0], student[1][:, :1]]
     with pytest.raises(TrainingError, match=r"\(2, 3, 4, 4\).*\(2, 6, 2, 2\).*in its shape"):
         structural_loss(teacher, student, dataclasses.replace(NOTHING, channel=1.0))
+
+
+# A default here once disagreed with the configuration's: the reading is named by who asks.
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(LossWeights)])
+def test_no_weight_and_no_reading_has_a_default(field: str) -> None:
+    given = dataclasses.asdict(NOTHING)
+    del given[field]
+    with pytest.raises(TypeError, match=field):
+        LossWeights(**given)
+
+
+@pytest.mark.parametrize("method", ["fd", "rd", "fd-snl", "rd-snl"])
+def test_the_configuration_names_every_weight_and_reading(method: str) -> None:
+    settings = make_config(method).loss.model_dump()
+    assert dataclasses.asdict(LossWeights(**settings)) == settings
 
 
 def test_weights_cannot_change_after_they_were_given() -> None:

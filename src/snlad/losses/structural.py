@@ -26,9 +26,9 @@ class LossWeights:
     spatial: float
     intra: float
     inter: float
-    spatial_reading: Literal["kl", "cosine"] = "kl"
-    temperature: float = 1.0
-    inter_reading: Literal["images", "networks"] = "images"
+    spatial_reading: Literal["kl", "cosine"]
+    temperature: float
+    inter_reading: Literal["images", "networks"]
 
 
 def structural_loss(teacher: Pyramid, student: Pyramid, weights: LossWeights) -> dict[str, Tensor]:
