@@ -12,7 +12,9 @@ import pytest
 
 import snlad.losses
 import snlad.maps
-from snlad.config import make_config
+from snlad.config import digest, make_config
+from snlad.maps.overall import image_score
+from snlad.models import cram
 
 ROOT = Path(__file__).parents[1]
 PAPER = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
@@ -20,6 +22,7 @@ DEVIATIONS = (ROOT / "docs" / "deviations.md").read_text(encoding="utf-8")
 
 FUNCTIONS = sorted(set(re.findall(r"`(snlad\.[\w.]+)`", PAPER)))
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAPER)))
+FIXED = re.findall(r"\| no key: fixed in code, `(snlad\.[\w.]+)` \| ([^|]+) \|", DEVIATIONS)
 READINGS = re.findall(r"\| `([a-z]+\.[a-z_]+)` \| `([^`]+)` \|", DEVIATIONS)
 
 
@@ -39,8 +42,8 @@ def equation_modules() -> list[ModuleType]:
     return [*packages, *map(importlib.import_module, ("snlad.affinity", "snlad.models.cram"))]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_function_of_the_table_imports(name: str) -> None:
+@pytest.mark.parametrize("name", [*FUNCTIONS, *(name for name, _ in FIXED)])
+def test_every_function_of_the_tables_imports(name: str) -> None:
     module, _, attribute = name.rpartition(".")
     assert callable(getattr(importlib.import_module(module), attribute))
 
@@ -85,5 +88,47 @@ def test_every_reading_of_the_config_is_an_open_question() -> None:
             assert f"{section}.{name}" in listed
 
 
-def test_every_question_has_a_key() -> None:
-    assert len(rows(DEVIATIONS)) == len(READINGS)
+def test_every_question_has_a_key_or_names_the_function_that_fixes_it() -> None:
+    for question, choices, key, in_force in rows(DEVIATIONS):
+        assert question.endswith(("?", ")")), question
+        assert choices, question
+        is_reading = (key.strip("`"), in_force.strip("`")) in READINGS
+        assert is_reading != (key.startswith("no key: fixed in code, `snlad.")), question
+    assert len(rows(DEVIATIONS)) == len(READINGS) + len(FIXED)
+    assert len(FIXED) >= 8
+
+
+def test_the_fixed_numbers_are_those_of_the_code() -> None:
+    in_force = dict(FIXED)
+    entropy = in_force["snlad.models.cram.initialise_centers"]
+    assert f"{cram.START_ENTROPY} log K" in entropy
+    share = inspect.signature(image_score).parameters["share"].default
+    assert f"highest {share:.0%}".replace("%", " %") in in_force["snlad.maps.overall.image_score"]
+
+
+# The words of the page, and each section of the configuration tried.
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("teacher", {"name": "resnet18"}),
+        ("teacher", {"weights": "random"}),
+        ("train", {"learning_rate": 0.5}),
+        ("train", {"batch_size": 3}),
+        ("student", {"dropout": 0.5}),
+        ("cram", {"centers": 7}),
+        ("loss", {"intra": 0.7}),
+        ("loss", {"temperature": 2.0}),
+        ("maps", {"sigma_px": 7.0}),
+    ],
+)
+def test_the_digest_of_the_readings_covers_the_sections_that_the_page_names(
+    section: str, change: dict[str, object]
+) -> None:
+    sentence = re.search(r"digest covers every key of (.*), and nothing else", DEVIATIONS)
+    assert sentence
+    covered = re.findall(r"`(\w+)`", sentence[1])
+    assert covered == ["student", "cram", "loss", "maps"]
+    before, after = make_config("rd-snl"), make_config("rd-snl", **{section: change})
+    assert (before.readings_digest != after.readings_digest) == (section in covered)
+    whole = [digest(config.model_dump(mode="json")) for config in (before, after)]
+    assert whole[0] != whole[1]
