@@ -106,6 +106,7 @@ def test_a_stored_mask_is_read_as_it_was_written(share: float) -> None:
         (stored(np.zeros((40, 40), np.uint8))[:50], "'roi_0.png' cannot be decoded"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 30, "'roi_0.png' cannot be decoded"),
     ],
+    ids=["empty", "another format", "a whole TIFF", "cut short", "a header alone"],
 )
 def test_a_stored_mask_that_is_none_is_one_error_that_names_it(data: bytes, sentence: str) -> None:
     with pytest.raises(ImageError) as caught:
