@@ -14,8 +14,8 @@ from snlad.data.loading import Picture, Source, load_batches
 from snlad.data.roi import fit_roi
 from snlad.errors import UsageError
 from snlad.model_folder import LoadedModel, ModelCard, load_model
-from snlad.models.detector import MAP_SIZE, Detector, MapFunction
-from snlad.types import Prediction
+from snlad.models.detector import Detector, MapFunction
+from snlad.types import MAP_SIZE, Prediction
 
 _BATCH = 8
 

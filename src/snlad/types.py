@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MAP_SIZE = (256, 256)
+"""(height, width) of every anomaly map, whatever the input size (protocol snlad-v1)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:

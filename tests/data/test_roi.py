@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import snlad
-from snlad.data.roi import MAP_SIZE, fit_roi, parse_rois, read_roi
+from snlad.data.roi import fit_roi, parse_rois, read_roi
 from snlad.errors import DataError, ImageError, UsageError
 
 
@@ -74,12 +73,6 @@ def test_one_pixel_that_stays_at_the_size_of_the_maps_is_enough(tmp_path: Path) 
     pixels[7, 9] = 255
     Image.fromarray(pixels).save(tmp_path / "dot.png")
     assert parse_rois([f"bolt={tmp_path / 'dot.png'}"])["bolt"].sum() == 1
-
-
-# data/ imports no torch, so it states the size itself; read as text, for the same reason.
-def test_the_size_is_that_of_the_detectors_maps() -> None:
-    source = Path(snlad.__file__).parent / "models" / "detector.py"
-    assert f"\nMAP_SIZE = {MAP_SIZE}\n" in source.read_text(encoding="utf-8")
 
 
 def stored(pixels: np.ndarray, form: str = "PNG") -> bytes:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snlad.models.detector import MAP_SIZE, Detector
+from snlad.models.detector import Detector
 from snlad.models.teacher import Teacher
+from snlad.types import MAP_SIZE
 
 
 class Echo(nn.Module):

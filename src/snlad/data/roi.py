@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from snlad.data.masks import read_mask, resize_nearest
 from snlad.errors import DataError, ImageError, UsageError
-
-MAP_SIZE = (256, 256)
-"""(height, width) of every anomaly map, at which an inspection mask must still have a pixel."""
+from snlad.types import MAP_SIZE
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

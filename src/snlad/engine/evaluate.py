@@ -12,9 +12,8 @@ from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.errors import DataError, MetricError
 from snlad.metrics.scores import Evaluator, ScoreTable
-from snlad.models.detector import MAP_SIZE
 from snlad.predict import Model
-from snlad.types import Prediction, Progress, silent
+from snlad.types import MAP_SIZE, Prediction, Progress, silent
 
 _BATCH = 16
 

@@ -11,9 +11,9 @@ from snlad.data.roi import Rois, fit_roi
 from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
 from snlad.model_folder import ModelCard, save_model
-from snlad.models.detector import MAP_SIZE
 from snlad.models.weights import weights_license
 from snlad.report.curves import draw_curves
+from snlad.types import MAP_SIZE
 
 _SCALE_PICTURES = 256
 _BATCH = 16

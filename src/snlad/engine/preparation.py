@@ -19,9 +19,9 @@ from snlad.engine.schedule import batch_indices
 from snlad.engine.training_data import TrainingData
 from snlad.errors import DataError
 from snlad.models.cram import initialise_centers
-from snlad.models.detector import MAP_SIZE, Detector, MapFunction
+from snlad.models.detector import Detector, MapFunction
 from snlad.models.weights import load_pretrained, weights_digest
-from snlad.types import Progress
+from snlad.types import MAP_SIZE, Progress
 
 logger = logging.getLogger(__name__)
 

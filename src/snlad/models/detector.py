@@ -11,12 +11,10 @@ from snlad.maps.overall import combine, image_score
 from snlad.maps.smoothing import gaussian_smooth
 from snlad.models.teacher import Teacher
 from snlad.pyramid import Pyramid
+from snlad.types import MAP_SIZE
 
 MapFunction = Callable[[Pyramid, Pyramid, tuple[int, int]], Tensor]
 """(teacher, student, (H, W)) -> map (B, 1, H, W), higher where they disagree."""
-
-MAP_SIZE = (256, 256)
-"""Every map has this (height, width), whatever the input size (protocol snlad-v1)."""
 
 
 class Detector(nn.Module):
