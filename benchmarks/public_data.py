@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from snlad.demo.textures import write_textures
+from snlad.engine.demo import DEMO_STRENGTH
 
 TRAIN_NORMAL, TEST = 250, 100
 
 
 def main(out: Path) -> None:
     """Write the data set to ``out``, in MVTec AD layout."""
-    write_textures(out)
+    write_textures(out, strength=DEMO_STRENGTH)
     spec = find_spec("elpv_dataset")
     if spec is None or spec.submodule_search_locations is None:
         print("elpv-dataset is not installed: textures only")

@@ -99,8 +99,9 @@ def test_the_demo_runs_the_main_job(snlad, no_sockets, tmp_path, monkeypatch):
 
     pytest.importorskip("skimage", reason="the demo's pictures ship with scikit-image")
 
-    def tiny(method: str, seed: int, train: dict):
+    def tiny(method: str, seed: int, image_size: tuple, train: dict):
         assert train == {"steps": demo.DEMO_STEPS}
+        assert image_size == (128, 128)  # the crops' own size
         return make_config(
             method,
             seed=seed,
