@@ -45,7 +45,17 @@ def test_crams_have_the_channels_of_their_place(make):
     assert found == [(4, channels) for channels in teacher.channels]
     config = make("rd-snl")
     (cram,) = crams(build_student(config, teacher))
-    assert cram.centers.shape == (4, teacher.next_channels)
+    assert cram.centers.shape == (4, 2 * teacher.channels[-1])
+
+
+def test_the_embedding_is_as_wide_as_asked(make):
+    config = make("rd-snl", student={"bottleneck_channels": 6})
+    teacher = build_teacher(config)
+    student = build_student(config, teacher)
+    features = teacher(torch.rand(2, 3, 64, 64))
+    assert student.embed(features).shape[1] == 6
+    (cram,) = crams(student)
+    assert cram.centers.shape == (4, 6)
 
 
 @pytest.mark.parametrize("reading", ["residual", "projection", "locations"])

@@ -12,7 +12,7 @@ from snlad.maps.feature_distance import feature_distance_map
 from snlad.models.cram import Cram
 from snlad.models.detector import Detector, MapFunction
 from snlad.models.forward import ForwardStudent
-from snlad.models.reverse import ReverseStudent
+from snlad.models.reverse import ReverseStudent, default_bottleneck
 from snlad.models.teacher import Teacher
 from snlad.pyramid import Pyramid
 
@@ -29,9 +29,11 @@ def build_student(config: Config, teacher: Teacher) -> nn.Module:
     """The student that ``student.distillation`` names, with CRAM where ``cram.reading`` asks."""
     if config.student.distillation == "forward":
         return ForwardStudent(teacher, crams=[_build_cram(config, c) for c in teacher.channels])
+    width = config.student.bottleneck_channels or default_bottleneck(teacher)
     return ReverseStudent.for_teacher(
         teacher,
-        cram=_build_cram(config, teacher.next_channels),
+        width,
+        cram=_build_cram(config, width),
         dropout=config.student.dropout,
     )
 

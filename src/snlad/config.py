@@ -39,6 +39,8 @@ class StudentConfig(_Section):
     """The network that learns to reproduce the teacher."""
 
     distillation: Literal["forward", "reverse"] = "reverse"
+    bottleneck_channels: int | None = Field(None, ge=1)
+    """Channels of the embedding; by default twice the teacher's deepest; reverse only."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of the embedding's values dropped in training; reverse distillation only."""
 
@@ -90,10 +92,10 @@ class TrainConfig(_Section):
     steps: int | None = Field(None, ge=1)
     epochs: int | None = Field(None, ge=1)
     batch_size: int = Field(16, ge=1)
-    learning_rate: float = Field(0.005, gt=0.0)
+    learning_rate: float = Field(0.001, gt=0.0)
     warmup_share: float = Field(0.05, ge=0.0, lt=1.0)
     """Share of all steps in which the learning rate rises linearly from 0; then a cosine to 0."""
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[float, float] = (0.9, 0.999)
     clip_norm: float = Field(1.0, gt=0.0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
@@ -144,11 +146,13 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
-    def _dropout_has_a_place(self) -> Self:
-        if self.student.dropout and self.student.distillation == "forward":
-            raise ValueError(
-                "student.dropout acts in a reverse student; leave it 0 for a forward one"
-            )
+    def _bottleneck_has_a_place(self) -> Self:
+        if self.student.distillation == "forward":
+            for key in ("bottleneck_channels", "dropout"):
+                if getattr(self.student, key):
+                    raise ValueError(
+                        f"student.{key} acts in a reverse student; leave it out for a forward one"
+                    )
         return self
 
     @property

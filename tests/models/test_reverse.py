@@ -96,7 +96,7 @@ def test_the_student_reaches_the_signs_of_its_teachers_features(
 # The default student, as the model card prints it.
 def test_the_default_student_is_small(build_teacher: Build) -> None:
     student = sketch(build_teacher("tf_efficientnet_lite0"))
-    assert parameters(student) == 4_677_344
+    assert parameters(student) == 2_857_760
 
 
 # The mirrored ResNets have their own number of blocks, deepest stage first.
@@ -148,7 +148,7 @@ def test_other_stride_ratios_are_refused(strides: tuple[int, int]) -> None:
         ReverseStudent((8, 8), strides, 16)
 
 
-# The teacher says how wide the embedding is, so CRAM can be built before the student.
+# The embedding is twice as wide as the deepest level, as in RD4AD; CRAM receives all of it.
 def test_cram_sits_between_bottleneck_and_decoder(build_teacher: Build, images: Tensor) -> None:
     teacher = build_teacher("test_efficientnet")
     cram = Probe(factor=0.0)
@@ -156,7 +156,7 @@ def test_cram_sits_between_bottleneck_and_decoder(build_teacher: Build, images: 
     targets = teacher(images)
     levels = student(images, targets)
     (seen,) = cram.seen
-    assert seen.shape == (2, teacher.next_channels, 2, 2)
+    assert seen.shape == (2, 2 * teacher.channels[-1], 2, 2)
     assert torch.equal(seen, student.embed(targets))
     # all that the decoder knows passed through CRAM, which said nothing: both images look alike
     assert all(torch.equal(level[0], level[1]) for level in levels)

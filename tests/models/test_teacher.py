@@ -45,14 +45,6 @@ def test_chosen_levels_are_used() -> None:
     assert [x.shape[1] for x in teacher(torch.rand(1, 3, 64, 64))] == [32, 192]
 
 
-# The bottleneck is as wide as the teacher's next stage, or twice the deepest where none follows.
-def test_next_channels_are_those_of_the_next_stage(build_teacher: Build) -> None:
-    assert build_teacher("resnet18").next_channels == 512
-    assert build_teacher("tf_efficientnet_lite0").next_channels == 320
-    assert build_teacher("vit_tiny_patch16_224").next_channels == 384
-    assert Teacher("test_resnet", levels=(2, 3, 4), image_size=(64, 64)).next_channels == 192
-
-
 # A student's train() reaches the teacher inside a larger module; it must not wake its BatchNorm.
 def test_train_does_not_wake_the_teacher(teacher: Teacher, images: Tensor) -> None:
     before = {name: value.clone() for name, value in teacher.state_dict().items()}

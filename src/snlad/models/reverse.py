@@ -110,18 +110,22 @@ class ReverseStudent(nn.Module):
 
     @classmethod
     def for_teacher(
-        cls, teacher: PyramidNetwork, cram: nn.Module | None = None, dropout: float = 0.0
+        cls,
+        teacher: PyramidNetwork,
+        bottleneck_channels: int | None = None,
+        cram: nn.Module | None = None,
+        dropout: float = 0.0,
     ) -> "ReverseStudent":
         """RD4AD's student for its own teachers, the same plan for every other pyramid.
 
-        ``teacher.next_channels`` is the width of the embedding, known before ``cram`` is built.
+        The embedding has ``bottleneck_channels``, by default those of ``default_bottleneck``.
         """
         architecture = teacher.name.partition(".")[0]
         plan = RD4AD_PLANS.get(architecture, {}) if teacher.strides == (4, 8, 16) else {}
         return cls(
             teacher.channels,
             teacher.strides,
-            teacher.next_channels,
+            bottleneck_channels or default_bottleneck(teacher),
             cram=cram,
             dropout=dropout,
             **plan,
@@ -142,6 +146,11 @@ class ReverseStudent(nn.Module):
         fused = [fit_size(f(x), teacher[-1]) for f, x in zip(self.fusion, teacher, strict=True)]
         embedding: Tensor = self.bottleneck(torch.cat(fused, dim=1))
         return embedding
+
+
+def default_bottleneck(teacher: PyramidNetwork) -> int:
+    """Channels of the embedding: twice the deepest level's, as in RD4AD, at half its size."""
+    return 2 * teacher.channels[-1]
 
 
 def _ratios(strides: Sequence[int]) -> list[int]:

@@ -30,7 +30,6 @@ class PyramidNetwork(nn.Module):
     Attributes:
         channels: of each level.
         strides: image pixels per location, of each level.
-        next_channels: of the network's own next coarser level; twice the deepest where none is.
 
     Raises:
         WeightsError: timm does not know the name, the levels or cannot take this image size.
@@ -54,7 +53,6 @@ class PyramidNetwork(nn.Module):
         self.levels = _check_levels(name, levels, found) if levels else _default_levels(found)
         self.channels = tuple(int(found[i]["num_chs"]) for i in self.levels)
         self.strides = tuple(int(found[i]["reduction"]) for i in self.levels)
-        self.next_channels = _next_channels(found, self.strides[-1], self.channels[-1])
         self.body = _create(name, image_size, out_indices=self.levels)
         _drop_unused_blocks(self.body)
         self.register_buffer("mean", torch.tensor(published(name).mean).view(1, 3, 1, 1))
@@ -171,11 +169,6 @@ def _default_levels(found: list[dict[str, Any]]) -> tuple[int, ...]:
     if len(wanted) < len(DEFAULT_STRIDES):
         wanted = sorted(s for s in at if s >= DEFAULT_STRIDES[0])[: len(DEFAULT_STRIDES)]
     return tuple(at[s] for s in wanted)
-
-
-def _next_channels(found: list[dict[str, Any]], stride: int, channels: int) -> int:
-    coarser = [int(level["num_chs"]) for level in found if level["reduction"] > stride]
-    return coarser[0] if coarser else 2 * channels
 
 
 def _drop_unused_blocks(body: Any) -> None:
