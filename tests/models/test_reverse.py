@@ -96,7 +96,21 @@ def test_the_student_reaches_the_signs_of_its_teachers_features(
 # The default student, as the model card prints it.
 def test_the_default_student_is_small(build_teacher: Build) -> None:
     student = sketch(build_teacher("tf_efficientnet_lite0"))
-    assert parameters(student) == 2_857_760
+    assert parameters(student) == 4_397_824
+
+
+# A ReLU keeps one sign of a channel: two carry a signed one. RD4AD's own stages stay as they are.
+def test_stages_of_signed_levels_are_twice_as_wide(build_teacher: Build) -> None:
+    def widths(teacher: Teacher) -> list[int]:
+        with torch.no_grad():
+            x, found = torch.zeros(2, 2 * teacher.channels[-1], 2, 2), []
+            for stage in ReverseStudent.for_teacher(teacher).decoder:
+                x = stage(x)
+                found.append(x.shape[1])
+        return found
+
+    assert widths(build_teacher("tf_efficientnet_lite0")) == [224, 80, 48]
+    assert widths(build_teacher("resnet18")) == [256, 128, 64]
 
 
 # The mirrored ResNets have their own number of blocks, deepest stage first.

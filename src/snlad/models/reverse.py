@@ -61,8 +61,9 @@ class ReverseStudent(nn.Module):
         block: residual block of bottleneck and decoder.
         bottleneck_blocks: residual blocks of the bottleneck.
         decoder_blocks: residual blocks of each decoder stage, deepest first; default two each.
-        signed: the teacher's features have both signs, so each level leaves through a 1x1
-            convolution; a decoder stage itself ends in a ReLU, as a ResNet's features do.
+        signed: the teacher's features have both signs. A decoder stage ends in a ReLU, as a
+            ResNet's features do, so it is twice as wide as its level, one channel for each
+            sign, and the level leaves through a 1x1 convolution.
         decoder_width_factor: widens the decoder's bottleneck blocks, as in a wide ResNet.
         cram: applied to the embedding, (B, C, H, W) to the same shape.
         dropout: share in [0, 1) of the embedding's values set to 0 in training, before ``cram``.
@@ -93,16 +94,18 @@ class ReverseStudent(nn.Module):
         self.bottleneck = _stage(
             channels[-1] * len(channels), bottleneck_channels, bottleneck_blocks, block, down=2
         )
-        ins = [bottleneck_channels, *reversed(channels[1:])]
+        widths = [(2 if signed else 1) * c for c in channels]
+        ins = [bottleneck_channels, *reversed(widths[1:])]
         counts = decoder_blocks or [2] * len(channels)
         self.decoder = nn.ModuleList(
             _stage(a, b, count, block, up=up, width_factor=decoder_width_factor)
             for a, b, count, up in zip(
-                ins, reversed(channels), counts, [2, *reversed(ratios)], strict=True
+                ins, reversed(widths), counts, [2, *reversed(ratios)], strict=True
             )
         )
         self.heads = nn.ModuleList(
-            nn.Conv2d(c, c, kernel_size=1) if signed else nn.Identity() for c in channels
+            nn.Conv2d(width, c, kernel_size=1) if signed else nn.Identity()
+            for width, c in zip(widths, channels, strict=True)
         )
         initialise(self)
         self.dropout = nn.Dropout(dropout)
