@@ -1,92 +1,67 @@
-"""What the exact evaluator keeps: little memory, nothing of the caller's, one sort shared."""
+"""What the exact pixel store keeps: little memory, nothing of the caller's, one sort shared."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from snlad.metrics.exact import IMAGE_METRICS, PIXEL_METRICS, ClassScores, exact_numbers
-from snlad.metrics.scores import METRICS
+from snlad.metrics.exact import ExactPixels, exact_numbers
+
+NONE = np.empty(0, np.float32), np.empty(0, np.int32)
 
 
-def masked_class(seed: int, images: int = 3) -> ClassScores:
+def filled(seed: int, images: int = 3) -> ExactPixels:
     random = np.random.default_rng(seed)
-    kept = ClassScores(normal=[0.0], anomalous=[1.0])
+    kept = ExactPixels()
     for _ in range(images):
-        pixels = random.integers(0, 6, (6, 10)).astype(np.float32)
-        kept.add_pixels(pixels, random.random((6, 10)) < 0.2, None)
+        negatives = random.integers(0, 6, 60).astype(np.float32)
+        positives = random.integers(2, 9, 12).astype(np.float32)
+        kept.add(negatives, positives, random.integers(1, 9, 12).astype(np.int32))
     kept.settle()
     return kept
 
 
-def test_image_and_pixel_metrics_together_are_the_seven_in_order() -> None:
-    assert (*IMAGE_METRICS, *PIXEL_METRICS) == METRICS
-    assert tuple(exact_numbers([masked_class(0)])) == METRICS
+def test_the_pixel_metrics_stand_in_order_and_without_bounds() -> None:
+    numbers, bounds = exact_numbers([filled(0)])
+    assert tuple(numbers) == ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro")
+    assert bounds == {}
 
 
 def test_a_pixel_costs_four_bytes_and_little_else() -> None:
-    shape, images = (128, 96), 40
-    mask = np.zeros(shape, bool)
-    mask[10:14, 20:30] = True
-    pixels = np.random.default_rng(0).random(shape, np.float32)
-    kept = ClassScores()
-    kept.add_pixels(pixels, mask, None)  # imports scipy before the count starts
+    pixels = np.random.default_rng(0).random(128 * 96, np.float32)
+    kept = ExactPixels()
     tracemalloc.start()
-    for index in range(images):
-        kept.add_pixels(pixels, mask if index % 2 else None, None)
+    for _ in range(40):
+        kept.add(pixels[pixels >= 0], pixels[:40].copy(), np.full(40, 40, np.int32))
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held < 4.2 * pixels.size * images
+    assert held < 4.2 * pixels.size * 40
 
 
-def test_settling_sorts_in_place_of_the_parts_and_only_where_there_are_masks() -> None:
-    kept = masked_class(0)
-    (negatives,) = kept.negatives
+def test_settling_sorts_the_negatives_into_one_part() -> None:
+    (negatives,) = filled(0).negatives
     assert negatives.dtype == np.float32
     assert (np.diff(negatives) >= 0).all()
-    bare = ClassScores()
-    bare.add_pixels(np.array([[2, 1]], np.float32), None, None)
-    bare.settle()
-    assert bare.negatives[0].tolist() == [2, 1]
 
 
-def test_the_map_of_the_caller_may_be_reused_afterwards() -> None:
-    pixels, mask = np.array([[3, 1, 2]], np.float32), np.array([[True, False, False]])
-    kept = ClassScores()
-    for defect in (mask, None):
-        kept.add_pixels(pixels, defect, None)
-    pixels[:] = -1
-    kept.settle()
-    assert kept.positives[0].tolist() == [3]
-    assert kept.negatives[0].tolist() == [1, 1, 2, 2, 3]
-
-
-def test_pixels_split_by_mask_and_roi() -> None:
-    kept = ClassScores()
-    pixels = np.arange(6, dtype=np.float32).reshape(2, 3)
-    mask = np.array([[0, 1, 1], [0, 0, 0]]) > 0
-    roi = np.array([[1, 1, 0], [0, 1, 1]]) > 0
-    kept.add_pixels(pixels, mask, roi)
-    assert kept.negatives[0].tolist() == [0, 4, 5]
-    assert kept.positives[0].tolist() == [1]
-    assert kept.areas[0].tolist() == [1]
-
-
-def test_pooling_settled_classes_equals_one_class_of_all_their_images() -> None:
-    first, second = masked_class(1), masked_class(2)
-    both = ClassScores(
-        normal=first.normal + second.normal,
-        anomalous=first.anomalous + second.anomalous,
+def test_pooling_settled_classes_equals_one_class_of_all_their_pixels() -> None:
+    first, second = filled(1), filled(2)
+    both = ExactPixels(
         negatives=first.negatives + second.negatives,
         positives=first.positives + second.positives,
         areas=first.areas + second.areas,
-        has_masks=True,
     )
     both.settle()
-    assert exact_numbers([first, second]) == pytest.approx(exact_numbers([both]), abs=1e-12)
+    pooled, _ = exact_numbers([first, second])
+    assert pooled == pytest.approx(exact_numbers([both])[0], abs=1e-12)
 
 
 def test_nothing_to_rank_gives_no_numbers() -> None:
-    assert exact_numbers([]) == {}
-    assert exact_numbers([ClassScores(normal=[1.0])]) == {}
-    assert exact_numbers([ClassScores(anomalous=[1.0])]) == {}
+    assert exact_numbers([]) == ({}, {})
+    only_normal = ExactPixels()
+    only_normal.add(np.ones(3, np.float32), *NONE)
+    assert exact_numbers([only_normal]) == ({}, {})
+    only_defects = ExactPixels()
+    only_defects.add(NONE[0], np.ones(3, np.float32), np.ones(3, np.int32))
+    only_defects.settle()
+    assert exact_numbers([only_defects]) == ({}, {})

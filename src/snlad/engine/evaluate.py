@@ -11,7 +11,8 @@ from snlad.data.masks import fit_mask, read_mask
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.errors import DataError, MetricError
-from snlad.metrics.scores import Evaluator, ScoreTable
+from snlad.metrics.evaluator import Evaluator
+from snlad.metrics.scores import ScoreTable
 from snlad.predict import Model
 from snlad.types import MAP_SIZE, Prediction, Progress, silent
 

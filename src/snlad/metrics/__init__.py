@@ -1,8 +1,9 @@
 """Metrics: the seven numbers of protocol snlad-v1, without torch."""
 
 from snlad.metrics.aupro import aupro, region_areas
+from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.ranking import Ranking, auroc, average_precision, f1_max, rank
-from snlad.metrics.scores import METRICS, PROTOCOL, PROTOCOLS, Evaluator, ScoreRow, ScoreTable
+from snlad.metrics.scores import METRICS, PROTOCOL, PROTOCOLS, ScoreRow, ScoreTable
 
 __all__ = [
     "METRICS",

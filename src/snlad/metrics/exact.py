@@ -1,83 +1,60 @@
-"""What the exact evaluator keeps of each class, and the seven numbers of one or many classes."""
+"""Pixel metrics without any loss: every pixel is kept, and sorted once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32, Int
 
-from snlad.metrics.aupro import aupro, region_areas
+from snlad.metrics.aupro import aupro
 from snlad.metrics.ranking import Ranking, auroc, average_precision, f1_max, rank
-
-IMAGE_METRICS: Mapping[str, Callable[[Ranking], float]] = {
-    "image_auroc": auroc,
-    "image_ap": average_precision,
-    "image_f1_max": f1_max,
-}
-PIXEL_METRICS: Mapping[str, Callable[[Ranking], float]] = {
-    "pixel_auroc": auroc,
-    "pixel_ap": average_precision,
-    "pixel_f1_max": f1_max,
-    "aupro": aupro,
-}
 
 
 @dataclass(slots=True)
-class ClassScores:
-    """Image scores of one class, and its pixels split by the masks: 4 bytes each, 8 on a defect."""
+class ExactPixels:
+    """Pixels of one class, split by the masks: 4 bytes each, 8 on a defect."""
 
-    normal: list[float] = field(default_factory=list)
-    anomalous: list[float] = field(default_factory=list)
     negatives: list[np.ndarray] = field(default_factory=list)
     positives: list[np.ndarray] = field(default_factory=list)
     areas: list[np.ndarray] = field(default_factory=list)
-    has_masks: bool = False
 
-    def add_pixels(
+    def add(
         self,
-        pixels: Float32[np.ndarray, "H W"],
-        defect: Bool[np.ndarray, "H W"] | None,
-        roi: Bool[np.ndarray, "H W"] | None,
+        negatives: Float32[np.ndarray, " N"],
+        positives: Float32[np.ndarray, " P"],
+        areas: Int[np.ndarray, " P"],
     ) -> None:
-        """Keep the pixels inside the roi; all of them are negatives where there is no mask."""
-        inside = np.ones(pixels.shape, bool) if roi is None else roi
-        if defect is None:
-            self.negatives.append(pixels[inside])
-            return
-        self.has_masks = True
-        self.negatives.append(pixels[inside & ~defect])
-        self.positives.append(pixels[inside & defect])
-        self.areas.append(region_areas(defect, inside))
+        """Keep pixels off and on defects, the latter with the areas of their regions as well."""
+        self.negatives.append(negatives)
+        self.positives.append(positives)
+        self.areas.append(areas)
 
     def settle(self) -> None:
         """Sort the negatives once: the class's own row and the pooled row share the result."""
-        if self.has_masks:
+        if self.negatives:
             self.negatives = [np.concatenate(self.negatives)]
             self.negatives[0].sort()
 
 
-def exact_numbers(classes: Sequence[ClassScores]) -> dict[str, float]:
-    """Every defined metric of settled classes pooled together; pixels of those that have masks."""
-    normal = np.sort([score for one in classes for score in one.normal])
-    anomalous = np.array([score for one in classes for score in one.anomalous])
-    numbers = _numbers(IMAGE_METRICS, anomalous, [normal])
-    masked = [one for one in classes if one.has_masks]
-    if masked:
-        positives = np.concatenate([part for one in masked for part in one.positives])
-        negatives = [part for one in masked for part in one.negatives]
-        areas = np.concatenate([part for one in masked for part in one.areas])
-        numbers |= _numbers(PIXEL_METRICS, positives, negatives, 1.0 / areas)
-    return numbers
+def exact_numbers(classes: Sequence[ExactPixels]) -> tuple[dict[str, float], dict[str, float]]:
+    """The pixel metrics of settled classes pooled together; none has an error to bound."""
+    ranking = _rank(classes)
+    if ranking is None:
+        return {}, {}
+    numbers = {
+        "pixel_auroc": auroc(ranking),
+        "pixel_ap": average_precision(ranking),
+        "pixel_f1_max": f1_max(ranking),
+        "aupro": aupro(ranking),
+    }
+    return numbers, {}
 
 
-def _numbers(
-    metrics: Mapping[str, Callable[[Ranking], float]],
-    positives: np.ndarray,
-    negatives: Sequence[np.ndarray],
-    weights: np.ndarray | None = None,
-) -> dict[str, float]:
-    """All metrics of one ranking; none without a positive or without a negative."""
-    if not len(positives) or not any(map(len, negatives)):
-        return {}
-    ranking = rank(positives, negatives, weights)
-    return {name: metric(ranking) for name, metric in metrics.items()}
+def _rank(classes: Sequence[ExactPixels]) -> Ranking | None:
+    """One ranking of all pixels; none without a positive or without a negative."""
+    positives = [part for one in classes for part in one.positives]
+    negatives = [part for one in classes for part in one.negatives]
+    if not any(map(len, positives)) or not any(map(len, negatives)):
+        return None
+    areas = np.concatenate([part for one in classes for part in one.areas])
+    return rank(np.concatenate(positives), negatives, 1.0 / areas)

@@ -1,15 +1,13 @@
-"""The exact evaluator of protocol snlad-v1 and the table that it fills."""
+"""Rows and tables of the seven numbers, in Python and as JSON."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from math import fsum, isfinite
-from typing import Any
-
-import numpy as np
-from jaxtyping import Float, Shaped
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from math import fsum
+from typing import Any, Generic, Literal, TypeVar
 
 from snlad.errors import MetricError, UsageError
-from snlad.metrics.exact import ClassScores, exact_numbers
+
+T = TypeVar("T")
 
 PROTOCOL = "snlad-v1"
 PROTOCOLS = (PROTOCOL, "snlad-v1-max")
@@ -38,12 +36,37 @@ METRICS = tuple(metric.name for metric in fields(ScoreRow))
 
 
 @dataclass(frozen=True, slots=True)
+class ByRow(Generic[T]):
+    """Something that stands beside a metric in some rows: an interval, a bound."""
+
+    classes: Mapping[str, Mapping[str, T]] = field(default_factory=dict)
+    mean: Mapping[str, T] = field(default_factory=dict)
+    pooled: Mapping[str, T] = field(default_factory=dict)
+
+
+Interval = tuple[float, float]
+EvaluatorName = Literal["exact", "streaming"]
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """Rows by class, sorted by name, and all images pooled under one threshold."""
+    """Rows by class, sorted by name, and all images pooled under one threshold.
+
+    Attributes:
+        protocol: the rules that the numbers follow.
+        classes: a row a class.
+        pooled: the row of all images together.
+        evaluator: ``streaming`` where the pixel metrics carry an error.
+        intervals: 95 % bootstrap intervals of the image metrics.
+        bounds: largest possible error of each streamed number, above and below.
+    """
 
     protocol: str
     classes: Mapping[str, ScoreRow]
     pooled: ScoreRow
+    evaluator: EvaluatorName = "exact"
+    intervals: ByRow[Interval] = field(default_factory=ByRow)
+    bounds: ByRow[float] = field(default_factory=ByRow)
 
     @property
     def mean(self) -> ScoreRow:
@@ -64,10 +87,13 @@ class ScoreTable:
         """Return what `scores.json` holds: plain dicts, floats and None."""
         return {
             "protocol": self.protocol,
+            "evaluator": self.evaluator,
             "n_classes": self.n_classes,
             "classes": {name: asdict(row) for name, row in self.classes.items()},
             "mean": asdict(self.mean),
             "pooled": asdict(self.pooled),
+            "intervals": asdict(self.intervals),
+            "bounds": asdict(self.bounds),
         }
 
     @classmethod
@@ -79,98 +105,27 @@ class ScoreTable:
             UsageError: the protocol is unknown.
         """
         try:
-            classes = {name: _read_row(row) for name, row in content["classes"].items()}
-            return cls(_known(content["protocol"]), classes, _read_row(content["pooled"]))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return cls(
+                known_protocol(content["protocol"]),
+                {name: _read_row(row) for name, row in content["classes"].items()},
+                _read_row(content["pooled"]),
+                content["evaluator"],
+                _read_beside(content["intervals"], lambda ends: (float(ends[0]), float(ends[1]))),
+                _read_beside(content["bounds"], float),
+            )
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise MetricError(
                 f"the score table cannot be read ({error!r}): it needs protocol, classes and "
                 "pooled, seven numbers a row, so write it again with  snlad evaluate"
             ) from error
 
 
-class Evaluator:
-    """Exact metrics over every image added; holds 4 bytes a pixel, and 8 a defect pixel.
-
-    Args:
-        protocol: name of the rules that the added scores follow, one of `PROTOCOLS`; it names the
-            numbers and changes none, since pooling a map into a score happens before.
+def known_protocol(protocol: str) -> str:
+    """Let a known protocol through.
 
     Raises:
         UsageError: the protocol is unknown.
     """
-
-    def __init__(self, protocol: str = PROTOCOL) -> None:
-        self.protocol = _known(protocol)
-        self._classes: dict[str, ClassScores] = {}
-
-    def add(
-        self,
-        class_name: str,
-        *,
-        score: float,
-        is_anomalous: bool,
-        anomaly_map: Float[np.ndarray, "H W"] | None,
-        mask: Shaped[np.ndarray, "..."] | None,
-        roi: Shaped[np.ndarray, "..."] | None = None,
-    ) -> None:
-        """Take in one image; nothing is scaled, squashed or averaged per image or batch.
-
-        Args:
-            class_name: product class.
-            score: image score, any finite number.
-            is_anomalous: the data set's label; a mask never changes it.
-            anomaly_map: raw map, ranked as float32; None leaves the image out of pixel metrics.
-            mask: true on defect pixels, bool (H, W). None leaves a defect image out of pixel
-                metrics; a normal image counts with an empty mask whatever is given.
-            roi: true where pixels count, bool (H, W); everywhere when None.
-
-        Raises:
-            MetricError: a score or map is not finite, or a mask or roi is not bool (H, W).
-        """
-        if not isfinite(score):
-            raise MetricError(f"class {class_name!r}: an image score is {score}, {_NOT_FINITE}")
-        pixels = None if anomaly_map is None else _finite(class_name, anomaly_map)
-        if pixels is not None:
-            _check_plane(class_name, "mask", mask, pixels)
-            _check_plane(class_name, "roi", roi, pixels)
-        kept = self._classes.setdefault(class_name, ClassScores())
-        (kept.anomalous if is_anomalous else kept.normal).append(float(score))
-        if pixels is not None and (mask is not None or not is_anomalous):
-            kept.add_pixels(pixels, mask if is_anomalous else None, roi)
-
-    def table(self) -> ScoreTable:
-        """Compute every row; images may be added afterwards and the table asked for again."""
-        for kept in self._classes.values():
-            kept.settle()
-        names = sorted(self._classes)
-        rows = {name: ScoreRow(**exact_numbers([self._classes[name]])) for name in names}
-        pooled = ScoreRow(**exact_numbers([self._classes[name] for name in names]))
-        return ScoreTable(self.protocol, rows, pooled)
-
-
-_NOT_FINITE = "and only finite numbers can be ranked: look for a diverged model or a broken input"
-
-
-def _finite(class_name: str, anomaly_map: np.ndarray) -> np.ndarray:
-    """Bring a map to float32, which must stay finite."""
-    with np.errstate(over="ignore"):  # overflow becomes inf, which is refused below
-        pixels = anomaly_map.astype(np.float32)
-    if not np.isfinite(pixels).all():
-        raise MetricError(f"class {class_name!r}: a map holds NaN or inf, {_NOT_FINITE}")
-    return pixels
-
-
-def _check_plane(class_name: str, name: str, plane: np.ndarray | None, pixels: np.ndarray) -> None:
-    """Refuse a mask or roi that is not bool or does not lie on its map."""
-    if plane is not None and (plane.dtype != np.bool_ or plane.shape != pixels.shape):
-        raise MetricError(
-            f"class {class_name!r}: a {name} is {plane.dtype} {plane.shape} on a map of "
-            f"{pixels.shape}, it must be bool of the map's shape: use fit_{name} first"
-        )
-
-
-def _known(protocol: str) -> str:
-    """Let a known protocol through."""
     if protocol not in PROTOCOLS:
         raise UsageError(f"protocol {protocol!r} is unknown: choose one of {', '.join(PROTOCOLS)}")
     return protocol
@@ -184,3 +139,12 @@ def _read_row(row: Mapping[str, Any]) -> ScoreRow:
         if value is not None and not 0.0 <= value <= 1.0:
             raise ValueError(f"{metric} is {value}")
     return ScoreRow(**row)
+
+
+def _read_beside(rows: Mapping[str, Any], read: Callable[[Any], T]) -> ByRow[T]:
+    """Read what stands beside the metrics of some rows."""
+    return ByRow(
+        {name: {m: read(v) for m, v in row.items()} for name, row in rows["classes"].items()},
+        {m: read(v) for m, v in rows["mean"].items()},
+        {m: read(v) for m, v in rows["pooled"].items()},
+    )
