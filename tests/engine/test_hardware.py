@@ -6,6 +6,8 @@ import sys
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
+from torch import nn
 
 from snlad.config import TrainConfig
 from snlad.engine import hardware
@@ -137,3 +139,43 @@ def test_the_record_of_a_run_says_where_it_ran():
     assert record["memory_format"] == "contiguous"
     assert record["threads"] == torch.get_num_threads()
     assert record["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
+
+
+def _dtypes(module: nn.Module, placed: hardware.Hardware) -> list[torch.dtype]:
+    module = placed.place(module)
+    x, found = torch.rand(2, 4, 8, 8), []
+    with placed.autocast():
+        for layer in module:
+            x = layer(x)
+            found.append(x.dtype)
+    return found
+
+
+# A layer of each kind: pointwise, depthwise, grouped, and a depthwise one of timm's.
+def _layers() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(4, 4, 1),
+        nn.Conv2d(4, 4, 3, groups=4),
+        nn.Conv2d(4, 4, 1, groups=2),
+        Conv2dSame(4, 8, 3, stride=2, groups=4),
+    )
+
+
+def test_bfloat16_on_a_cpu_leaves_depthwise_convolutions_in_float32():
+    low, full = torch.bfloat16, torch.float32
+    layers = _layers()
+    names = list(layers.state_dict())
+    assert _dtypes(layers, hardware.Hardware(CPU, low, True)) == [low, full, low, full]
+    assert list(layers.state_dict()) == names
+    assert _dtypes(_layers(), hardware.Hardware(CPU, full, True)) == [full] * 4
+
+
+def test_a_depthwise_convolution_in_float32_computes_and_learns_the_same():
+    torch.manual_seed(0)
+    layers, x = _layers().eval(), torch.rand(2, 4, 8, 8)
+    layers(x).sum().backward()
+    expected = layers[1].weight.grad.clone()
+    placed = hardware.Hardware(CPU, torch.bfloat16, True).place(layers)
+    layers.zero_grad()
+    placed(x).sum().backward()  # without autocast: everything is float32, and nothing changed
+    assert torch.allclose(layers[1].weight.grad, expected)

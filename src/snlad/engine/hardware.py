@@ -1,7 +1,9 @@
 """What this machine does well: device, number format and memory layout."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,8 @@ class Hardware:
 
     def place(self, module: nn.Module) -> nn.Module:
         """The module on the device, in the memory layout."""
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16:
+            _keep_depthwise_in_float32(module)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return module.to(device=self.device, memory_format=layout)  # type: ignore[call-overload,no-any-return] # torch's stub lacks this form
 
@@ -30,6 +34,21 @@ class Hardware:
         """Lower precision for the student's forward pass; a no-op in float32."""
         lower = self.dtype != torch.float32
         return torch.autocast(self.device.type, self.dtype if lower else None, enabled=lower)
+
+
+def _keep_depthwise_in_float32(module: nn.Module) -> None:
+    """Spare depthwise convolutions the autocast: oneDNN's bfloat16 backward pass of them is slow.
+
+    It costs several times float32's and fills most of a forward student's training step.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1:
+            layer.forward = partial(_in_float32, layer.forward)  # type: ignore[method-assign] # keeps names and weights as they are
+
+
+def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        return forward(x.float())
 
 
 def choose_device(name: str) -> torch.device:
