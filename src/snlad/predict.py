@@ -1,6 +1,7 @@
 """Inspection: pictures in, scores and maps out; the one inference path of every verb."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from snlad.data.images import to_input
 from snlad.data.loading import Picture, Source, load_batches
 from snlad.data.roi import fit_roi
 from snlad.errors import UsageError
+from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel, ModelCard, load_model
 from snlad.models.detector import Detector, MapFunction
 from snlad.types import MAP_SIZE, Prediction
@@ -83,6 +85,13 @@ class Model:
             self._answer(picture, class_names[i], *answers.get(i, (None, {})))
             for i, picture in enumerate(pictures)
         ]
+
+    def under(self, protocol: Protocol) -> "Model":
+        """The same model with the image score and the smoothing of an evaluation protocol."""
+        other = copy(self)
+        other._detector = copy(self._detector)
+        other._detector.score, other._detector.kernel_px = protocol.score, protocol.kernel_px
+        return other
 
     @torch.inference_mode()
     def _run(

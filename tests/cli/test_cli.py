@@ -311,6 +311,18 @@ def test_evaluate_puts_the_scores_into_the_card(snlad, trained_run, shared_data,
     assert "Of the last `snlad evaluate`" in (run / "model" / "README.md").read_text()
 
 
+def test_a_published_protocol_has_a_file_of_its_own(snlad, trained_run, shared_data, tmp_path):
+    import shutil
+
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    snlad("evaluate", run, shared_data)
+    ours, card = ((run / name).read_text() for name in ("scores.json", "model/README.md"))
+    _, shown, _ = snlad("evaluate", run, shared_data, "--protocol", "rd4ad", "--json")
+    assert json.loads(shown) == json.loads((run / "scores-rd4ad.json").read_text())
+    assert (run / "scores.json").read_text() == ours
+    assert (run / "model" / "README.md").read_text() == card
+
+
 def test_the_version_is_printed(snlad):
     import snlad as package
 

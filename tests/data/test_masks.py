@@ -124,6 +124,21 @@ def test_a_mask_that_would_be_emptied_keeps_the_pixel_at_its_centroid() -> None:
     assert np.argwhere(fitted).tolist() == [[7, 2]]
 
 
+# A pixel of 4 x 4 is the mean of about 2 x 2 under a bilinear filter.
+def test_published_rules_ask_for_any_or_half_of_a_bilinear_pixel() -> None:
+    mask = np.zeros((8, 12), bool)
+    mask[2:4, 4:6] = True  # fills one pixel, touches its neighbours
+    mask[7, 11] = True  # a quarter of one
+    half, kept = fit_mask(mask, (4, 6), "half")
+    assert np.argwhere(half).tolist() == [[1, 2]]
+    assert not kept
+    touched, _ = fit_mask(mask, (4, 6), "any")
+    assert np.argwhere(touched).tolist() == [[r, c] for r in (0, 1, 2) for c in (1, 2, 3)] + [
+        [3, 5]
+    ]
+    assert not fit_mask(np.eye(64) > 0, (2, 2), "half")[0].any()  # emptied, as in their tables
+
+
 def test_a_defect_in_the_last_corner_is_kept_inside() -> None:
     mask = np.zeros((100, 300), bool)
     mask[99, 299] = True

@@ -11,7 +11,8 @@ from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
 from snlad.engine.evaluate import evaluate
 from snlad.engine.train import train
-from snlad.errors import DataError, MetricError
+from snlad.errors import DataError, MetricError, UsageError
+from snlad.metrics.protocols import PROTOCOLS
 from snlad.metrics.ranking import auroc, rank
 from snlad.metrics.scores import METRICS
 from snlad.predict import load
@@ -115,3 +116,26 @@ def test_the_other_image_score_has_its_own_protocol_name(tiny_data, tmp_path, ti
     run = train(open_dataset(tiny_data), tmp_path / "run", config)
     table, _ = evaluate(load(run), open_dataset(tiny_data))
     assert table.to_dict()["protocol"] == "snlad-v1-max"
+
+
+def test_a_published_protocol_changes_score_and_map_and_not_the_model(model, shared_data):
+    data = open_dataset(shared_data)
+    before = model.predict(sorted(shared_data.glob("*/test/spot/*.png")))
+    for name in ("ader", "dinomaly-any"):
+        table, _ = evaluate(model, data, protocol=name)
+        assert table.protocol == name
+    after = model.predict(sorted(shared_data.glob("*/test/spot/*.png")))
+    assert [p.pred_score for p in after] == [p.pred_score for p in before]
+
+    highest = model.under(PROTOCOLS["ader"]).predict(next(shared_data.glob("*/test/spot/*.png")))[0]
+    assert highest.pred_score == pytest.approx(highest.maps["overall"].max())
+    short = model.under(PROTOCOLS["dinomaly-any"]).predict(highest.path)[0]
+    assert short.maps["overall"].std() > highest.maps["overall"].std()  # smoothed less
+    np.testing.assert_array_equal(short.maps["feature"], highest.maps["feature"])
+
+
+def test_an_unknown_protocol_is_refused_before_any_picture_is_read(model, shared_data):
+    seen = []
+    with pytest.raises(UsageError, match="'cflow' is unknown"):
+        evaluate(model, open_dataset(shared_data), protocol="cflow", progress=seen.append)
+    assert seen == []

@@ -41,6 +41,14 @@ def test_equals_scipy_with_the_same_radius_and_border(sigma: float) -> None:
         np.testing.assert_allclose(smooth[0].numpy(), expected, atol=1e-12)
 
 
+# Dinomaly's tables: 5 x 5 of sigma 4, which hardly smooths, and darkness beyond the border.
+def test_a_kernel_cut_short_has_zeros_beyond_the_border() -> None:
+    maps = torch.randn(1, 1, 12, 9, dtype=torch.float64)
+    smooth = gaussian_smooth(maps, 4.0, kernel_px=5)[0, 0].numpy()
+    expected = gaussian_filter(maps[0, 0].numpy(), 4.0, mode="constant", radius=2)
+    np.testing.assert_allclose(smooth, expected, atol=1e-12)
+
+
 def test_equals_a_loop_over_pixels_and_offsets() -> None:
     maps = torch.randn(1, 1, 4, 5, dtype=torch.float64)
     weights = {d: exp(-0.5 * (d / 0.7) ** 2) for d in range(-3, 4)}

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from snlad.metrics.exact import ExactPixels, exact_numbers
+from snlad.metrics.protocols import PROTOCOLS
 
+OURS = PROTOCOLS["snlad-v1"]
 NONE = np.empty(0, np.float32), np.empty(0, np.int32)
 
 
@@ -21,10 +23,9 @@ def filled(seed: int, images: int = 3) -> ExactPixels:
     return kept
 
 
-def test_the_pixel_metrics_stand_in_order_and_without_bounds() -> None:
-    numbers, bounds = exact_numbers([filled(0)])
+def test_the_pixel_metrics_stand_in_order() -> None:
+    numbers = exact_numbers([filled(0)], OURS)
     assert tuple(numbers) == ("pixel_auroc", "pixel_ap", "pixel_f1_max", "aupro")
-    assert bounds == {}
 
 
 def test_a_pixel_costs_four_bytes_and_little_else() -> None:
@@ -52,16 +53,16 @@ def test_pooling_settled_classes_equals_one_class_of_all_their_pixels() -> None:
         areas=first.areas + second.areas,
     )
     both.settle()
-    pooled, _ = exact_numbers([first, second])
-    assert pooled == pytest.approx(exact_numbers([both])[0], abs=1e-12)
+    pooled = exact_numbers([first, second], OURS)
+    assert pooled == pytest.approx(exact_numbers([both], OURS), abs=1e-12)
 
 
 def test_nothing_to_rank_gives_no_numbers() -> None:
-    assert exact_numbers([]) == ({}, {})
+    assert exact_numbers([], OURS) == {}
     only_normal = ExactPixels()
     only_normal.add(np.ones(3, np.float32), *NONE)
-    assert exact_numbers([only_normal]) == ({}, {})
+    assert exact_numbers([only_normal], OURS) == {}
     only_defects = ExactPixels()
     only_defects.add(NONE[0], np.ones(3, np.float32), np.ones(3, np.int32))
     only_defects.settle()
-    assert exact_numbers([only_defects]) == ({}, {})
+    assert exact_numbers([only_defects], OURS) == {}

@@ -6,12 +6,12 @@ import math
 import pytest
 
 from snlad.errors import MetricError, UsageError
-from snlad.metrics.scores import METRICS, PROTOCOL, ByRow, ScoreRow, ScoreTable
+from snlad.metrics.scores import METRICS, ByRow, ScoreRow, ScoreTable
 
 FULL = ScoreRow(**dict(zip(METRICS, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], strict=True)))
 IMAGES_ONLY = ScoreRow(image_auroc=0.5, image_ap=0.0)
 TABLE = ScoreTable(
-    PROTOCOL,
+    "snlad-v1",
     {"a": FULL, "b": IMAGES_ONLY},
     FULL,
     "streaming",
@@ -58,7 +58,7 @@ def test_the_mean_covers_the_classes_where_a_metric_is_defined() -> None:
 
 
 def test_a_mean_over_no_class_is_null() -> None:
-    table = ScoreTable(PROTOCOL, {}, ScoreRow())
+    table = ScoreTable("snlad-v1", {}, ScoreRow())
     assert values(table.mean) == [None] * 7
     assert set(table.n_classes.values()) == {0}
 
@@ -78,7 +78,7 @@ def test_to_dict_has_exactly_the_published_form() -> None:
 
 
 def test_undefined_numbers_are_null_in_json() -> None:
-    text = json.dumps(ScoreTable(PROTOCOL, {"a": ScoreRow()}, FULL).to_dict(), allow_nan=False)
+    text = json.dumps(ScoreTable("snlad-v1", {"a": ScoreRow()}, FULL).to_dict(), allow_nan=False)
     assert json.loads(text)["classes"]["a"] == dict.fromkeys(METRICS)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snlad.metrics.exact import ExactPixels, exact_numbers
+from snlad.metrics.protocols import PROTOCOLS
 from snlad.metrics.streaming import StreamedPixels, streamed_numbers
 
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -27,8 +28,9 @@ def numbers(store: type, parts: list[Part]) -> tuple[dict[str, float], dict[str,
     for part in parts:
         kept.add(*part)
     kept.settle()
-    function = exact_numbers if store is ExactPixels else streamed_numbers
-    return function([kept])
+    if store is ExactPixels:
+        return exact_numbers([kept], PROTOCOLS["snlad-v1"]), {}
+    return streamed_numbers([kept])
 
 
 @settings(max_examples=150)

@@ -11,6 +11,10 @@ def run(
     model: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
     data: Annotated[Path, typer.Argument(help="Labelled data set.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Rules of a published table: ader, rd4ad, dinomaly-any or -half."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
@@ -27,12 +31,15 @@ def run(
     loaded = load(model, device=str(choose_device(device)))
     dataset = open_dataset(data)
     with show_progress(quiet) as progress:
-        table, notes = evaluate(loaded, dataset, progress=progress)
+        table, notes = evaluate(loaded, dataset, protocol=protocol, progress=progress)
     scores = table.to_dict()
     for note in (*dataset.notes, *notes):
         typer.echo(f"note: {note}", err=True)
     typer.echo(json.dumps(scores, indent=1) if as_json else format_scores(scores))
-    write_json(model / "scores.json", scores)
-    write_card(find_model(model), loaded.card, loaded.identity, scores)
+    if protocol is None:
+        write_json(model / "scores.json", scores)
+        write_card(find_model(model), loaded.card, loaded.identity, scores)
+    else:
+        write_json(model / f"scores-{protocol}.json", scores)
     if any(note.startswith("left out: ") for note in notes):
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ colour but black; in a label picture (no value above 15: 0 and 1, or 0, 1, 2, ..
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from PIL import Image
 from snlad.data.images import decode, unit_values, whole_values
 
 LABELS_MAX = 15
+
+MaskRule = Literal["nearest", "half", "any"]
 
 
 def read_mask(source: Path | bytes, name: str | None = None) -> NDArray[np.bool_]:
@@ -56,13 +58,25 @@ def defect_pixels(values: NDArray[Any], top: int) -> NDArray[np.bool_]:
     return np.asarray(values > (0 if is_label_picture else top / 2))
 
 
-def fit_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> tuple[NDArray[np.bool_], bool]:
-    """Stretch a mask to (H, W), nearest neighbour.
+def fit_mask(
+    mask: NDArray[np.bool_], size: tuple[int, int], rule: MaskRule = "nearest"
+) -> tuple[NDArray[np.bool_], bool]:
+    """Stretch a mask to (H, W).
+
+    Args:
+        mask: True where defect.
+        size: (H, W).
+        rule: the nearest pixel, or, as published tables have it, any defect or more than half
+            of it under a bilinear filter; these may empty a mask.
 
     Returns:
         The mask, and whether it would have been emptied and keeps, for that reason, the one pixel
         nearest its centroid.
     """
+    if rule != "nearest":
+        picture = Image.fromarray(mask.astype(np.uint8) * 255)
+        shares = np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
+        return shares > (0 if rule == "any" else 255 / 2), False
     fitted = resize_nearest(mask, size)
     if fitted.any() or not mask.any():
         return fitted, False

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snlad.data.loading import load_batches
-from snlad.data.masks import fit_mask, read_mask
+from snlad.data.masks import MaskRule, fit_mask, read_mask
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.errors import DataError, MetricError
 from snlad.metrics.evaluator import Evaluator
+from snlad.metrics.protocols import find_protocol
 from snlad.metrics.scores import ScoreTable
 from snlad.predict import Model
 from snlad.types import MAP_SIZE, Prediction, Progress, silent
@@ -20,13 +21,18 @@ _BATCH = 16
 
 
 def evaluate(
-    model: Model, dataset: Dataset, *, progress: Progress = silent
+    model: Model,
+    dataset: Dataset,
+    *,
+    protocol: str | None = None,
+    progress: Progress = silent,
 ) -> tuple[ScoreTable, list[str]]:
     """Score every test picture of a labelled data set.
 
     Args:
         model: a loaded model; its inspection masks limit what counts.
         dataset: with test samples.
+        protocol: the rules, by name; ours, with the model's own image score, when None.
         progress: told how far the work is.
 
     Returns:
@@ -36,22 +42,23 @@ def evaluate(
     Raises:
         DataError: the data set has no test picture, or a mask cannot be read.
         MetricError: a score or map is not finite: the model is damaged.
+        UsageError: the protocol is unknown.
     """
     if not dataset.test:
         raise DataError(
             f"{dataset.root} has no test picture; "
             "put pictures into CLASS/test/good and CLASS/test/DEFECT"
         )
-    config = model.card.config
-    protocol = "snlad-v1" if config.maps.score == "top" else "snlad-v1-max"
-    evaluator = Evaluator(protocol=protocol)
+    own = "snlad-v1" if model.card.config.maps.score == "top" else "snlad-v1-max"
+    rules = find_protocol(protocol or own)
+    evaluator, model = Evaluator(rules.name), model.under(rules)
     masked = {sample.class_name for sample in dataset.test if sample.mask is not None}
     rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
     notes: list[str] = []
     kept = 0
     for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
         if prediction.error is None:
-            mask, was_kept = _truth(sample)
+            mask, was_kept = _truth(sample, rules.mask)
             kept += was_kept
             has_pixels = sample.class_name in masked and mask is not None
             evaluator.add(
@@ -83,10 +90,10 @@ def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample,
             yield sample, prediction
 
 
-def _truth(sample: Sample) -> tuple[NDArray[np.bool_] | None, bool]:
+def _truth(sample: Sample, rule: MaskRule) -> tuple[NDArray[np.bool_] | None, bool]:
     """The mask at map size (``None``: unknown), and whether one pixel of it had to be kept."""
     if sample.mask is not None:
-        return fit_mask(read_mask(sample.mask), MAP_SIZE)
+        return fit_mask(read_mask(sample.mask), MAP_SIZE, rule)
     return (None if sample.is_anomalous else np.zeros(MAP_SIZE, dtype=bool)), False
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import fsum, isfinite
+from math import fsum, inf, isfinite
 
 import numpy as np
 from jaxtyping import Float, Float32, Shaped
@@ -11,8 +11,9 @@ from snlad.errors import MetricError
 from snlad.metrics.aupro import region_areas
 from snlad.metrics.bootstrap import ImageScores, bootstrap_intervals
 from snlad.metrics.exact import ExactPixels, exact_numbers
+from snlad.metrics.protocols import find_protocol
 from snlad.metrics.ranking import auroc, average_precision, f1_max, rank
-from snlad.metrics.scores import PROTOCOL, ByRow, ScoreRow, ScoreTable, known_protocol
+from snlad.metrics.scores import ByRow, ScoreRow, ScoreTable
 from snlad.metrics.streaming import StreamedPixels, streamed_numbers
 
 EXACT_PIXELS = 1 << 28
@@ -37,18 +38,19 @@ class Evaluator:
     a bound on its error that holds for any data. Image metrics are always exact.
 
     Args:
-        protocol: name of the rules that the added scores follow, one of `PROTOCOLS`; it names the
-            numbers and changes none, since pooling a map into a score happens before.
+        protocol: one of `PROTOCOLS`. Scores and masks are to follow its rules before they are
+            added; what it changes here are pixel F1 and AUPRO. The rules of published tables
+            need all pixels and are always exact.
         exact_pixels: pixels of all classes up to which they are kept; 0 streams from the start.
 
     Raises:
         UsageError: the protocol is unknown.
     """
 
-    def __init__(self, protocol: str = PROTOCOL, *, exact_pixels: int = EXACT_PIXELS) -> None:
-        self.protocol = known_protocol(protocol)
-        self._room = exact_pixels
-        self._streams = exact_pixels == 0
+    def __init__(self, protocol: str = "snlad-v1", *, exact_pixels: int = EXACT_PIXELS) -> None:
+        self.protocol = find_protocol(protocol)
+        self._room = inf if self.protocol.is_published else exact_pixels
+        self._streams = self._room == 0
         self._classes: dict[str, _Class] = {}
 
     def add(
@@ -102,7 +104,7 @@ class Evaluator:
         )
         bounds = {name: row for name, (_, row) in found.items()}
         return ScoreTable(
-            self.protocol,
+            self.protocol.name,
             {name: ScoreRow(**_image_numbers([images[name]]), **found[name][0]) for name in found},
             ScoreRow(**_image_numbers(list(images.values())), **pooled),
             "streaming" if self._streams else "exact",
@@ -111,7 +113,9 @@ class Evaluator:
         )
 
     def _new_pixels(self) -> ExactPixels | StreamedPixels:
-        return StreamedPixels() if self._streams else ExactPixels()
+        if self._streams:
+            return StreamedPixels()
+        return ExactPixels(self.protocol.aupro if self.protocol.by_image else None)
 
     def _add_pixels(
         self,
@@ -149,7 +153,8 @@ class Evaluator:
         stores = [one.pixels for one in kept]
         if self._streams:
             return streamed_numbers([one for one in stores if isinstance(one, StreamedPixels)])
-        return exact_numbers([one for one in stores if isinstance(one, ExactPixels)])
+        exact = [one for one in stores if isinstance(one, ExactPixels)]
+        return exact_numbers(exact, self.protocol), {}
 
 
 _NO_PIXELS, _NO_AREAS = np.empty(0, np.float32), np.empty(0, np.int32)

@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass, field, fields
 from math import fsum
 from typing import Any, Generic, Literal, TypeVar
 
-from snlad.errors import MetricError, UsageError
+from snlad.errors import MetricError
+from snlad.metrics.protocols import find_protocol
 
 T = TypeVar("T")
-
-PROTOCOL = "snlad-v1"
-PROTOCOLS = (PROTOCOL, "snlad-v1-max")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +104,7 @@ class ScoreTable:
         """
         try:
             return cls(
-                known_protocol(content["protocol"]),
+                find_protocol(content["protocol"]).name,
                 {name: _read_row(row) for name, row in content["classes"].items()},
                 _read_row(content["pooled"]),
                 content["evaluator"],
@@ -118,17 +116,6 @@ class ScoreTable:
                 f"the score table cannot be read ({error!r}): it needs protocol, classes and "
                 "pooled, seven numbers a row, so write it again with  snlad evaluate"
             ) from error
-
-
-def known_protocol(protocol: str) -> str:
-    """Let a known protocol through.
-
-    Raises:
-        UsageError: the protocol is unknown.
-    """
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"protocol {protocol!r} is unknown: choose one of {', '.join(PROTOCOLS)}")
-    return protocol
 
 
 def _read_row(row: Mapping[str, Any]) -> ScoreRow:

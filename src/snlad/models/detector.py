@@ -27,6 +27,7 @@ class Detector(nn.Module):
         how: the way the maps become one: ``sum``, ``scaled-sum`` or ``product``.
         score: the way the overall map becomes an image score: ``top`` (1 %) or ``max``.
         sigma_px: Gaussian smoothing of the overall map, in pixels of 256 x 256.
+        kernel_px: side of its kernel, where a published table's rules cut it short.
     """
 
     map_mean: Tensor
@@ -41,12 +42,14 @@ class Detector(nn.Module):
         how: Literal["sum", "scaled-sum", "product"],
         score: Literal["top", "max"],
         sigma_px: float,
+        kernel_px: int | None = None,
     ) -> None:
         super().__init__()
         self.teacher = teacher
         self.student = student
         self.maps = dict(maps)
-        self.how, self.score, self.sigma_px = how, score, sigma_px
+        self.how, self.score = how, score
+        self.sigma_px, self.kernel_px = sigma_px, kernel_px
         self.register_buffer("map_mean", torch.zeros(len(maps)))
         self.register_buffer("map_spread", torch.ones(len(maps)))
 
@@ -67,7 +70,8 @@ class Detector(nn.Module):
     def overall(self, maps: Mapping[str, Tensor]) -> Float[Tensor, "B 1 H W"]:
         """Raw maps combined into one and smoothed."""
         mean, spread = self._by_name(self.map_mean), self._by_name(self.map_spread)
-        return gaussian_smooth(combine(maps, mean, spread, self.how), self.sigma_px)
+        combined = combine(maps, mean, spread, self.how)
+        return gaussian_smooth(combined, self.sigma_px, self.kernel_px)
 
     def image_score(
         self, overall: Float[Tensor, "B 1 H W"], valid: Bool[Tensor, "B 1 H W"] | None = None
