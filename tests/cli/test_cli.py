@@ -323,6 +323,22 @@ def test_a_published_protocol_has_a_file_of_its_own(snlad, trained_run, shared_d
     assert (run / "model" / "README.md").read_text() == card
 
 
+def test_evaluate_takes_maps_in_place_of_a_run(snlad, trained_run, shared_data, tmp_path):
+    import numpy as np
+
+    for path in shared_data.glob("*/test/*/*.png"):
+        file = tmp_path / path.relative_to(shared_data).with_suffix(".npy")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.random.default_rng(0).random((32, 32)))
+    code, shown, error = snlad("evaluate", "--maps", tmp_path, shared_data, "--json")
+    assert (code, json.loads(shown)["protocol"]) == (0, "snlad-v1")
+    assert "no scores.csv" in error
+    for words in ([shared_data], ["--maps", tmp_path, trained_run, shared_data]):
+        code, _, error = snlad("evaluate", *words)
+        assert code == 2
+        assert "takes RUN DATA, or --maps DIR DATA" in error
+
+
 def test_the_version_is_printed(snlad):
     import snlad as package
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 BLOCKED = """
@@ -46,3 +47,13 @@ def test_a_data_set_can_be_checked_without_torch(shared_data):
     done = snlad("data", "check", shared_data)
     assert done.returncode == 0, done.stderr
     assert "grey" in done.stdout
+
+
+def test_maps_of_another_method_are_scored_without_torch(shared_data, tmp_path):
+    for path in shared_data.glob("*/test/*/*.png"):
+        file = tmp_path / path.relative_to(shared_data).with_suffix(".npy")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.zeros((8, 8)))
+    done = snlad("evaluate", "--maps", tmp_path, shared_data)
+    assert done.returncode == 0, done.stderr
+    assert "0.500" in done.stdout

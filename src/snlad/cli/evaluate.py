@@ -1,15 +1,24 @@
 """``snlad evaluate``: the seven numbers, per class, mean and pooled."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from snlad.errors import UsageError
+
 
 def run(
-    model: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
-    data: Annotated[Path, typer.Argument(help="Labelled data set.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN DATA", help="Run or model folder, and labelled data set."),
+    ],
+    maps: Annotated[
+        Path | None,
+        typer.Option(help="Score a folder of any method's maps instead of a RUN: TIFF or NPY."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     protocol: Annotated[
         str | None,
@@ -18,7 +27,29 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
-    """Measure a model on labelled test pictures and write RUN/scores.json."""
+    """Measure a model, or maps, on labelled test pictures and write RUN/scores.json."""
+    from snlad.report.tables import format_scores
+
+    *model, data = paths
+    if len(model) != (maps is None):
+        raise UsageError(
+            "snlad evaluate takes RUN DATA, or --maps DIR DATA; "
+            f"it was given {len(paths)} paths {'without' if maps is None else 'and'} --maps"
+        )
+    if maps is None:
+        scores, notes = _evaluate_model(model[0], data, protocol, device, quiet=quiet)
+    else:
+        scores, notes = _evaluate_maps(maps, data, protocol, quiet=quiet)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(json.dumps(scores, indent=1) if as_json else format_scores(scores))
+    if any(note.startswith("left out: ") for note in notes):
+        raise typer.Exit(1)
+
+
+def _evaluate_model(
+    model: Path, data: Path, protocol: str | None, device: str, *, quiet: bool
+) -> tuple[dict[str, Any], Sequence[str]]:
     from snlad.cli.progress import show_progress
     from snlad.data.opening import open_dataset
     from snlad.engine.evaluate import evaluate
@@ -26,20 +57,30 @@ def run(
     from snlad.engine.rundir import write_json
     from snlad.model_folder import find_model, write_card
     from snlad.predict import load
-    from snlad.report.tables import format_scores
 
     loaded = load(model, device=str(choose_device(device)))
     dataset = open_dataset(data)
     with show_progress(quiet) as progress:
         table, notes = evaluate(loaded, dataset, protocol=protocol, progress=progress)
     scores = table.to_dict()
-    for note in (*dataset.notes, *notes):
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(json.dumps(scores, indent=1) if as_json else format_scores(scores))
     if protocol is None:
         write_json(model / "scores.json", scores)
         write_card(find_model(model), loaded.card, loaded.identity, scores)
     else:
         write_json(model / f"scores-{protocol}.json", scores)
-    if any(note.startswith("left out: ") for note in notes):
-        raise typer.Exit(1)
+    return scores, (*dataset.notes, *notes)
+
+
+def _evaluate_maps(
+    maps: Path, data: Path, protocol: str | None, *, quiet: bool
+) -> tuple[dict[str, Any], Sequence[str]]:
+    from snlad.cli.progress import show_progress
+    from snlad.data.opening import open_dataset
+    from snlad.engine.evaluate_maps import evaluate_maps
+
+    dataset = open_dataset(data)
+    with show_progress(quiet) as progress:
+        table, notes = evaluate_maps(
+            maps, dataset, protocol=protocol or "snlad-v1", progress=progress
+        )
+    return table.to_dict(), (*dataset.notes, *notes)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snlad.data.images import decode, unit_values, whole_values
+from snlad.data.samples import Sample
 
 LABELS_MAX = 15
 
@@ -83,6 +84,21 @@ def fit_mask(
     center = (np.argwhere(mask).mean(axis=0) + 0.5) * size / mask.shape
     fitted[tuple(center.astype(int))] = True
     return fitted, True
+
+
+def read_truth(
+    sample: Sample, size: tuple[int, int], rule: MaskRule = "nearest"
+) -> tuple[NDArray[np.bool_] | None, bool]:
+    """A test picture's defect pixels at (H, W), and whether one of them had to be kept.
+
+    ``None`` for a defect picture without a mask: where its defect is, nobody knows.
+
+    Raises:
+        ImageError: The mask cannot be read as a picture; the message names it.
+    """
+    if sample.mask is not None:
+        return fit_mask(read_mask(sample.mask), size, rule)
+    return (None if sample.is_anomalous else np.zeros(size, dtype=bool)), False
 
 
 def resize_nearest(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:

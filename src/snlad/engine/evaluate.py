@@ -3,11 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
-import numpy as np
-from numpy.typing import NDArray
-
 from snlad.data.loading import load_batches
-from snlad.data.masks import MaskRule, fit_mask, read_mask
+from snlad.data.masks import read_truth
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.errors import DataError, MetricError
@@ -58,7 +55,7 @@ def evaluate(
     kept = 0
     for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
         if prediction.error is None:
-            mask, was_kept = _truth(sample, rules.mask)
+            mask, was_kept = read_truth(sample, MAP_SIZE, rules.mask)
             kept += was_kept
             has_pixels = sample.class_name in masked and mask is not None
             evaluator.add(
@@ -88,13 +85,6 @@ def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample,
             if prediction.error is not None and picture.error is None:
                 raise MetricError(prediction.error)
             yield sample, prediction
-
-
-def _truth(sample: Sample, rule: MaskRule) -> tuple[NDArray[np.bool_] | None, bool]:
-    """The mask at map size (``None``: unknown), and whether one pixel of it had to be kept."""
-    if sample.mask is not None:
-        return fit_mask(read_mask(sample.mask), MAP_SIZE, rule)
-    return (None if sample.is_anomalous else np.zeros(MAP_SIZE, dtype=bool)), False
 
 
 def _score(prediction: Prediction) -> float:

@@ -1,0 +1,79 @@
+"""Evaluation of maps and scores that any method wrote; needs no torch."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snlad.data.given_maps import GivenMaps, read_map
+from snlad.data.masks import read_truth
+from snlad.data.samples import Dataset, Sample
+from snlad.errors import DataError
+from snlad.metrics.evaluator import Evaluator
+from snlad.metrics.pooling import pool
+from snlad.metrics.protocols import Protocol, find_protocol
+from snlad.metrics.scores import ScoreTable
+from snlad.types import MAP_SIZE, Progress, silent
+
+
+def evaluate_maps(
+    folder: Path,
+    dataset: Dataset,
+    *,
+    protocol: str = "snlad-v1",
+    progress: Progress = silent,
+) -> tuple[ScoreTable, list[str]]:
+    """Score a folder of anomaly maps by the same rules as our own; they are not smoothed again.
+
+    Args:
+        folder: maps named as the test pictures, and perhaps ``scores.csv``; without it, an
+            image's score comes from its map by the protocol.
+        dataset: with test samples.
+        protocol: the rules, by name.
+        progress: told how far the work is.
+
+    Returns:
+        The table, and one sentence for each thing that a reader should know.
+
+    Raises:
+        DataError: no test picture, a map or score is missing or cannot be read.
+        MetricError: a score or map is not finite.
+        UsageError: the protocol is unknown.
+    """
+    rules, given = find_protocol(protocol), GivenMaps(folder, dataset.root)
+    if not dataset.test:
+        raise DataError(f"{dataset.root} has no test picture to score")
+    evaluator = Evaluator(rules.name)
+    masked = {sample.class_name for sample in dataset.test if sample.mask is not None}
+    emptied = 0
+    for done, sample in enumerate(dataset.test, start=1):
+        mask, kept = read_truth(sample, MAP_SIZE, rules.mask)
+        emptied += kept
+        score, anomaly_map = _find(given, sample, rules, needs_map=sample.class_name in masked)
+        has_pixels = sample.class_name in masked and mask is not None
+        evaluator.add(
+            sample.class_name,
+            score=score,
+            is_anomalous=sample.is_anomalous,
+            anomaly_map=anomaly_map if has_pixels else None,
+            mask=mask if has_pixels else None,
+        )
+        progress("evaluating", done, len(dataset.test))
+    notes = [] if given.has_scores else [f"no scores.csv: images are scored by {rules.name}"]
+    if emptied:
+        notes.append(f"{emptied} masks would be empty at 256 x 256: each keeps one pixel")
+    return evaluator.table(), notes
+
+
+def _find(
+    given: GivenMaps, sample: Sample, rules: Protocol, *, needs_map: bool
+) -> tuple[float, NDArray[np.float32] | None]:
+    """Score and map of one picture; the map only where something needs it."""
+    score = given.score(sample)
+    if score is not None and not needs_map:
+        return score, None
+    path = given.find(sample)
+    if path is None:
+        raise DataError(f"no map for {str(sample.path)!r}; expected {given.expected(sample)}")
+    anomaly_map = read_map(path, MAP_SIZE)
+    return (pool(anomaly_map, rules.score) if score is None else score), anomaly_map
