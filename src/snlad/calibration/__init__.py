@@ -1,0 +1,1 @@
+"""Calibration: thresholds with a promise, from scores of normal pictures alone; without torch."""
