@@ -2,7 +2,8 @@
 
     pip install 'snlad[train,demo]' elpv-dataset
     python benchmarks/public_data.py OUT
-    python benchmarks/quality.py run OUT --rows results/public.jsonl
+    python benchmarks/quality.py run OUT --rows results/public.jsonl \
+        --config configs/public_data.toml
 
 Solar cells of elpv-dataset (CC BY-NC-SA 4.0) become two classes, mono and poly: cells that experts
 rated 0 are normal, those rated 1 are defects, the doubtful ones are left out. 250 normal cells a
