@@ -4,22 +4,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from snlad.calibration.record import Calibration, load_calibration
+from snlad.calibration.regions import find_regions
 from snlad.data.images import to_input
 from snlad.data.loading import Picture, Source, load_batches
 from snlad.data.roi import fit_roi
 from snlad.errors import UsageError
 from snlad.metrics.protocols import Protocol
-from snlad.model_folder import LoadedModel, ModelCard, load_model
+from snlad.model_folder import LoadedModel, ModelCard, find_model, load_model
 from snlad.models.detector import Detector, MapFunction
 from snlad.types import MAP_SIZE, Prediction
 
 _BATCH = 8
+_EVERYWHERE = np.ones(MAP_SIZE, dtype=bool)
 
 
 class Model:
@@ -28,15 +32,22 @@ class Model:
     Args:
         loaded: a checked model folder.
         device: where it runs, for example ``cpu`` or ``cuda:0``.
+        calibration: its thresholds; without them there are scores and no labels.
 
     Attributes:
+        calibration: the thresholds in force, or ``None``.
+        min_area: smallest region that is reported, in pixels of the picture.
         card: configuration, classes and record of the training.
         identity: SHA-256 that names exactly this model.
         rois: inspection masks, bool (H0, W0), by class name.
         map_names: the maps it can return; ``overall`` is the last.
     """
 
-    def __init__(self, loaded: LoadedModel, device: str = "cpu") -> None:
+    def __init__(
+        self, loaded: LoadedModel, device: str = "cpu", calibration: Calibration | None = None
+    ) -> None:
+        self.calibration = calibration
+        self.min_area = 0.0
         self.card: ModelCard = loaded.card
         self.identity = loaded.identity
         self.rois = loaded.rois
@@ -86,6 +97,13 @@ class Model:
             for i, picture in enumerate(pictures)
         ]
 
+    def peak(self, prediction: Prediction) -> float:
+        """The largest pixel of a picture's smoothed map, where it is inspected."""
+        return float(prediction.maps["overall"][self._inspected(prediction.class_name)].max())
+
+    def _inspected(self, class_name: str | None) -> NDArray[np.bool_]:
+        return self._valid.get(class_name or "", _EVERYWHERE)
+
     def under(self, protocol: Protocol) -> "Model":
         """The same model with the image score and the smoothing of an evaluation protocol."""
         other = copy(self)
@@ -112,8 +130,7 @@ class Model:
     def _valid_pixels(self, class_names: Sequence[str | None]) -> torch.Tensor | None:
         if not any(name in self._valid for name in class_names):
             return None
-        everywhere = np.ones(MAP_SIZE, dtype=bool)
-        valid = np.stack([self._valid.get(name or "", everywhere) for name in class_names])
+        valid = np.stack([self._inspected(name) for name in class_names])
         return torch.from_numpy(valid).unsqueeze(1).to(self.device)
 
     def _answer(
@@ -128,6 +145,7 @@ class Model:
             error = f"{picture.path}: the score is {score}; the model is damaged or overflowed"
             score, maps = None, {}
         return Prediction(
+            **({} if score is None else self._judgement(picture, class_name, score, maps)),
             path=picture.path,
             sha256=picture.sha256,
             pred_score=score,
@@ -138,6 +156,27 @@ class Model:
             maps=dict(maps),
             image=picture.original,
         )
+
+    def _judgement(
+        self,
+        picture: Picture,
+        class_name: str | None,
+        score: float,
+        maps: Mapping[str, NDArray[np.float32]],
+    ) -> dict[str, Any]:
+        """What the calibration makes of a score and its map."""
+        if self.calibration is None:
+            return {}
+        limits = self.calibration.limits(class_name)
+        overall = maps["overall"]
+        size = MAP_SIZE if picture.original is None else picture.original.shape[:2]
+        mask = (overall > limits.pixel_threshold) & self._inspected(class_name)
+        return {
+            "pred_label": score > limits.threshold,
+            "threshold": limits.threshold,
+            "pred_mask": mask,
+            "regions": find_regions(overall, mask, size, self.min_area),
+        }
 
     def _require_class(self, class_name: str | None) -> str | None:
         classes = list(self.card.classes)
@@ -165,8 +204,10 @@ def load(
         maps: the user's own maps, likewise.
 
     Raises:
-        ArtifactError: the folder is damaged, foreign or of another version.
+        ArtifactError: the folder or its calibration is damaged, foreign or of another version.
         UsageError: the model has parts of the user's own that were not given.
         WeightsError: this timm does not know the teacher's architecture.
     """
-    return Model(load_model(Path(path), student, maps), device)
+    loaded = load_model(Path(path), student, maps)
+    found = load_calibration(find_model(Path(path)), loaded.identity)
+    return Model(loaded, device, found[0] if found else None)

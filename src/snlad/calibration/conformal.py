@@ -10,12 +10,15 @@ Vovk, Conditional validity of inductive conformal predictors (ACML 2012), for th
 """
 
 from dataclasses import dataclass
-from math import floor, inf, nextafter
+from math import floor
 
 import numpy as np
 from jaxtyping import Float
 
 from snlad.errors import UsageError
+
+JUST_ABOVE = 1e-4
+"""Of a score: more than it changes in the last digits in another batch or runtime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ def conformal_threshold(scores: Float[np.ndarray, " N"], target_fpr: float) -> T
     highest_first = np.sort(scores)[::-1]
     limit = float(highest_first[max(rank, 1) - 1])
     higher = highest_first[highest_first > limit]
-    value = (limit + float(higher[-1])) / 2 if len(higher) else nextafter(limit, inf)
+    if len(higher):
+        value = (limit + float(higher[-1])) / 2
+    else:
+        value = limit + JUST_ABOVE * max(abs(limit), 1e-12)
     return Threshold(value, n, max(rank, 1) / (n + 1), rank == 0)
 
 

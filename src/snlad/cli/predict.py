@@ -14,6 +14,9 @@ def run(
         str, typer.Option(help="Also write these maps as float TIFF: feature,affinity,overall.")
     ] = "",
     class_name: Annotated[str | None, typer.Option(help="Product class of all pictures.")] = None,
+    min_area: Annotated[
+        float, typer.Option(help="Leave out regions smaller than this many pixels.")
+    ] = 0.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
@@ -26,6 +29,7 @@ def run(
     from snlad.predict import load
 
     loaded = load(model, device=str(choose_device(device)))
+    loaded.min_area = min_area
     total = sum(1 for _ in find_images(paths, exclude=out))
     if not total:
         raise UsageError(f"no picture in {', '.join(map(str, paths))}; give pictures or folders")

@@ -25,6 +25,27 @@ def format_scores(scores: Mapping[str, Any]) -> str:
     return f"protocol {scores['protocol']}\n{align(rows)}"
 
 
+def format_limits(classes: Mapping[str, Mapping[str, Any]], pooled: Mapping[str, Any]) -> str:
+    """The table of ``snlad calibrate``: thresholds and what they promise, a row a class.
+
+    Args:
+        classes: ``Limits`` as mappings, by class name.
+        pooled: those of all classes taken together.
+    """
+    rows: list[Sequence[str]] = [("class", "pictures", "threshold", "pixel", "promised FPR")]
+    rows += [
+        (
+            name,
+            str(row["n"]),
+            f"{row['threshold']:.4g}",
+            f"{row['pixel_threshold']:.4g}",
+            f"{row['attainable_fpr']:.3f}" + (" (too few)" if row["is_short"] else ""),
+        )
+        for name, row in (*classes.items(), ("pooled", pooled))
+    ]
+    return align(rows)
+
+
 def align(rows: Sequence[Sequence[str]]) -> str:
     """Text rows as columns: the first flush left, the others flush right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,144 @@
+"""What a calibration says, and its versions on disk: each is written once and never changed.
+
+MODEL/calibrations/0001/calibration.json   manifest with the record below; the highest number counts
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from snlad.artifacts import load_artifact, save_artifact
+from snlad.calibration.conformal import conformal_threshold
+from snlad.errors import ArtifactError, UsageError
+
+_FOLDER, _MANIFEST = "calibrations", "calibration.json"
+_VERSION = re.compile(r"\d{4,}")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Limits(_Record):
+    """The thresholds of one class, or of all pictures pooled.
+
+    Attributes:
+        n: calibration pictures behind them.
+        threshold: NG when score > threshold.
+        pixel_threshold: a pixel of the smoothed map above it is coloured; a good picture has one
+            as seldom as it is NG.
+        attainable_fpr: the promised share of false alarms.
+        is_short: the target asks for more pictures than ``n``.
+    """
+
+    n: int = Field(ge=1)
+    threshold: float
+    pixel_threshold: float
+    attainable_fpr: float = Field(gt=0.0, lt=1.0)
+    is_short: bool
+
+
+class Calibration(_Record):
+    """One version of a model's calibration.
+
+    Attributes:
+        version: 1, 2, ...
+        previous: identity of the version before; ``None`` for the first.
+        created: ISO 8601, UTC.
+        by: who calibrated.
+        target_fpr: the asked share of false alarms.
+        source: where the pictures came from.
+        data: digest of their paths, classes and contents.
+        model: identity of the model that it belongs to.
+        classes: thresholds by class name.
+        pooled: thresholds for pictures of unknown class, all classes taken together.
+        scores: image scores of the calibration pictures by class, ascending.
+        peaks: largest pixel of their smoothed maps, likewise.
+    """
+
+    version: int = Field(ge=1)
+    previous: str | None
+    created: str
+    by: str
+    target_fpr: float = Field(gt=0.0, lt=1.0)
+    source: str
+    data: str
+    model: str
+    classes: dict[str, Limits]
+    pooled: Limits
+    scores: dict[str, list[float]]
+    peaks: dict[str, list[float]]
+
+    def limits(self, class_name: str | None) -> Limits:
+        """The thresholds for a picture of this class; the pooled ones where it is not known."""
+        return self.pooled if class_name is None else self.classes.get(class_name, self.pooled)
+
+
+def find_limits(
+    scores: Mapping[str, list[float]], peaks: Mapping[str, list[float]], target_fpr: float
+) -> tuple[dict[str, Limits], Limits]:
+    """Thresholds by class and pooled, from scores and peaks of normal pictures by class.
+
+    Raises:
+        UsageError: there is no picture, or the target is not in (0, 1).
+    """
+    if not scores:
+        raise UsageError("there is no picture to calibrate on; give normal pictures")
+    classes = {name: _limits(scores[name], peaks[name], target_fpr) for name in sorted(scores)}
+    together = [[x for name in scores for x in part[name]] for part in (scores, peaks)]
+    return classes, _limits(together[0], together[1], target_fpr)
+
+
+def save_calibration(model_folder: Path, calibration: Calibration) -> str:
+    """Write a version that does not exist yet.
+
+    Returns:
+        Its identity.
+
+    Raises:
+        ArtifactError: the version exists: somebody else calibrated in the meantime.
+    """
+    folder = model_folder / _FOLDER / f"{calibration.version:04d}"
+    if (folder / _MANIFEST).exists():
+        raise ArtifactError(f"{folder} exists and is never changed; calibrate again")
+    return save_artifact(folder, "calibration", calibration.model_dump(mode="json"), {})
+
+
+def load_calibration(model_folder: Path, model: str) -> tuple[Calibration, str] | None:
+    """The newest version and its identity; ``None`` where the model is not calibrated.
+
+    Raises:
+        ArtifactError: it was changed, or belongs to another model.
+    """
+    written = (path.parent for path in model_folder.glob(f"{_FOLDER}/*/{_MANIFEST}"))
+    folders = sorted(
+        (path for path in written if _VERSION.fullmatch(path.name)), key=lambda path: int(path.name)
+    )
+    if not folders:
+        return None
+    artifact = load_artifact(folders[-1], "calibration")
+    try:
+        calibration = Calibration.model_validate(artifact.payload)
+    except ValidationError:
+        raise ArtifactError(f"{folders[-1]} lacks or garbles a field; calibrate again") from None
+    if calibration.model != model:
+        raise ArtifactError(
+            f"{folders[-1]} was made for model {calibration.model[:12]}, this is {model[:12]}; "
+            "calibrate this one"
+        )
+    return calibration, artifact.identity
+
+
+def _limits(scores: list[float], peaks: list[float], target_fpr: float) -> Limits:
+    image = conformal_threshold(np.array(scores), target_fpr)
+    pixel = conformal_threshold(np.array(peaks), target_fpr)
+    return Limits(
+        n=image.n,
+        threshold=image.value,
+        pixel_threshold=pixel.value,
+        attainable_fpr=image.attainable_fpr,
+        is_short=image.is_short,
+    )

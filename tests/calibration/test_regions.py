@@ -1,0 +1,54 @@
+"""Regions in the pixels of the picture."""
+
+import numpy as np
+import pytest
+
+from snlad.calibration.regions import find_regions
+
+
+def mask_of(*pixels: tuple[int, int], shape: tuple[int, int] = (8, 8)) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    for pixel in pixels:
+        mask[pixel] = True
+    return mask
+
+
+def test_boxes_and_areas_are_in_pixels_of_the_picture() -> None:
+    mask = mask_of((1, 2), (1, 3), (2, 2))
+    scores = np.where(mask, 5.0, 1.0)
+    scores[2, 2] = 7.0
+    (region,) = find_regions(scores, mask, (24, 16))  # 3 x 2 pixels of the picture a map pixel
+    assert region == {"box": [4, 3, 4, 6], "area": 18, "score": 7.0}
+
+
+def test_corners_join_and_the_highest_region_stands_first() -> None:
+    mask = mask_of((0, 0), (1, 1), (5, 5))
+    scores = np.arange(64.0).reshape(8, 8)
+    regions = find_regions(scores, mask, (8, 8))
+    assert [region["box"] for region in regions] == [[5, 5, 1, 1], [0, 0, 2, 2]]
+    assert [region["score"] for region in regions] == [45.0, 9.0]
+
+
+def test_a_region_smaller_than_the_minimum_is_left_out() -> None:
+    mask = mask_of((0, 0), (5, 5), (5, 6))
+    scores = mask.astype(float)
+    assert len(find_regions(scores, mask, (16, 16), min_area=4)) == 2
+    (region,) = find_regions(scores, mask, (16, 16), min_area=5)
+    assert region["area"] == 8
+
+
+# Pixels of the picture that a map pixel touches even in part belong to the box.
+@pytest.mark.parametrize(("size", "box"), [((5, 5), [1, 1, 2, 1]), ((256, 1), [0, 64, 1, 32])])
+def test_a_box_of_another_scale_covers_what_it_touches(size, box) -> None:
+    mask = mask_of((2, 2), (2, 3))
+    assert find_regions(mask.astype(float), mask, size)[0]["box"] == box
+
+
+def test_the_whole_map_is_one_region_of_the_whole_picture() -> None:
+    mask = np.ones((8, 8), bool)
+    (region,) = find_regions(np.ones((8, 8)), mask, (31, 77))
+    assert (region["box"], region["area"]) == ([0, 0, 77, 31], 31 * 77)
+
+
+def test_nothing_above_the_threshold_is_no_region() -> None:
+    assert find_regions(np.ones((8, 8)), mask_of(), (8, 8)) == []

@@ -1,0 +1,142 @@
+"""Calibrating a trained model: thresholds, versions, labels and regions."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from snlad.data.opening import open_dataset
+from snlad.engine.calibrate import calibrate, warnings
+from snlad.errors import ImageError, UsageError
+from snlad.predict import load
+
+
+@pytest.fixture
+def run(trained_run, tmp_path):
+    return shutil.copytree(trained_run, tmp_path / "run")
+
+
+@pytest.fixture
+def normals(shared_data):
+    return open_dataset(shared_data).train_normal
+
+
+def test_scores_and_peaks_are_those_of_predict(run, normals):
+    model = load(run)
+    found = calibrate(run, model, normals, target_fpr=0.3, source="x")
+    for name in ("dark", "grey"):
+        rows = [model.predict(s.path, class_name=name)[0] for s in normals if s.class_name == name]
+        assert found.scores[name] == pytest.approx(sorted(row.pred_score for row in rows), rel=1e-4)
+        peaks = sorted(float(row.maps["overall"].max()) for row in rows)
+        assert found.peaks[name] == pytest.approx(peaks, rel=1e-4)
+        assert found.classes[name].n == len(rows)
+
+
+def test_a_calibrated_model_labels_by_the_threshold_of_the_class(run, normals, shared_data):
+    assert load(run).predict(normals[0].path)[0].pred_label is None
+    found = calibrate(run, load(run), normals, target_fpr=0.3)
+    model = load(run)  # from disk, as a new process would
+    assert model.calibration == found
+    for path in sorted(shared_data.glob("grey/test/*/*.png")):
+        known = model.predict(path, class_name="grey")[0]
+        unknown = model.predict(path)[0]
+        assert known.threshold == found.classes["grey"].threshold
+        assert unknown.threshold == found.pooled.threshold
+        for row in (known, unknown):
+            assert row.pred_label is (row.pred_score > row.threshold)
+        limit = found.classes["grey"].pixel_threshold
+        np.testing.assert_array_equal(known.pred_mask, known.maps["overall"] > limit)
+        assert bool(known.regions) == known.pred_mask.any()
+        json.dumps(known.row(), allow_nan=False)
+
+
+def test_no_calibration_picture_is_ng_or_coloured_where_there_are_too_few(run, normals):
+    model = load(run)
+    found = calibrate(run, model, normals)
+    assert all(limits.is_short for limits in found.classes.values())
+    assert [line.split(":")[0] for line in warnings(found)] == ["class dark", "class grey"]
+    assert "19 would do" in warnings(found)[0]
+    for sample in normals:
+        row = model.predict(sample.path, class_name=sample.class_name)[0]
+        assert (row.pred_label, row.regions) == (False, [])
+
+
+def test_calibrating_again_needs_no_pictures_and_keeps_the_old_version(run, normals):
+    model = load(run)
+    first = calibrate(run, model, normals, target_fpr=0.3, source="folder")
+    old = (run / "model/calibrations/0001/calibration.json").read_bytes()
+    second = calibrate(run, model, target_fpr=0.2)
+    assert (first.version, second.version) == (1, 2)
+    assert first.previous is None
+    assert second.previous == json.loads(old)["identity"]
+    assert (second.scores, second.data, second.source) == (first.scores, first.data, "folder")
+    assert second.pooled.threshold >= first.pooled.threshold
+    assert (run / "model/calibrations/0001/calibration.json").read_bytes() == old
+    assert json.loads((run / "calibration.json").read_text()) == second.model_dump(mode="json")
+
+
+def test_a_copied_model_folder_takes_its_calibration_along(run, normals, tmp_path):
+    calibrate(run, load(run), normals)
+    copy = shutil.copytree(run / "model", tmp_path / "elsewhere")
+    assert load(copy).calibration == load(run).calibration
+
+
+def test_an_inspection_mask_limits_peaks_and_regions(tiny_data, tmp_path, tiny_settings):
+    from snlad.config import make_config
+    from snlad.engine.train import train
+
+    roi = np.zeros((48, 48), bool)
+    roi[:16] = True
+    data = open_dataset(tiny_data)
+    out = train(data, tmp_path / "run", make_config(**tiny_settings), rois={"grey": roi})
+    model = load(out)
+    grey = [s for s in data.train_normal if s.class_name == "grey"]
+    found = calibrate(out, model, grey)
+    inside = [
+        float(model.predict(s.path, class_name="grey")[0].maps["overall"][:85].max()) for s in grey
+    ]
+    assert found.peaks["grey"] == pytest.approx(sorted(inside), rel=1e-4)
+    for path in tiny_data.glob("grey/test/*/*.png"):
+        row = model.predict(path, class_name="grey")[0]
+        assert not row.pred_mask[86:].any()
+
+
+def test_regions_are_in_pixels_of_the_picture_and_obey_the_minimum(run, normals, tmp_path):
+    model = load(run)
+    calibrate(run, model, normals)
+    picture = np.full((96, 192, 3), 120, np.uint8)
+    picture[40:60, 80:120] = 255
+    Image.fromarray(picture).save(tmp_path / "spot.png")
+    regions = model.predict(tmp_path / "spot.png", class_name="grey")[0].regions
+    assert regions
+    x, y, width, height = regions[0]["box"]
+    assert 0 <= x < x + width <= 192
+    assert 0 <= y < y + height <= 96
+    model.min_area = 96 * 192 + 1
+    assert model.predict(tmp_path / "spot.png", class_name="grey")[0].regions == []
+
+
+def test_what_cannot_calibrate_is_refused_and_nothing_is_written(
+    run, normals, shared_data, tmp_path
+):
+    model, data = load(run), open_dataset(shared_data)
+    with pytest.raises(UsageError, match="no calibration pictures; give some with --calibration"):
+        calibrate(run, model)
+    defects = [sample for sample in data.test if sample.is_anomalous]
+    with pytest.raises(UsageError, match="is no normal picture"):
+        calibrate(run, model, defects)
+    from dataclasses import replace
+
+    with pytest.raises(
+        UsageError, match="class 'other', which the model does not have: dark, grey"
+    ):
+        calibrate(run, model, [replace(normals[0], class_name="other")])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        calibrate(run, model, [replace(normals[0], path=tmp_path / "broken.png")])
+    with pytest.raises(UsageError, match=r"target FPR 1\.5"):
+        calibrate(run, model, normals, target_fpr=1.5)
+    assert not (run / "calibration.json").exists()
+    assert load(run).calibration is None
