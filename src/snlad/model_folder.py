@@ -101,11 +101,22 @@ def save_model(
 
 
 def write_card(
-    folder: Path, card: ModelCard, identity: str, scores: Mapping[str, Any] | None = None
+    folder: Path,
+    card: ModelCard,
+    identity: str,
+    scores: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the card for people, with the scores of an evaluation where there is one."""
+    """Write the card for people, with scores and thresholds where there are some."""
     text = format_card(
-        card.label, card.config, card.classes, card.record, card.license, identity, scores
+        card.label,
+        card.config,
+        card.classes,
+        card.record,
+        card.license,
+        identity,
+        scores,
+        calibration,
     )
     write_atomically(folder / "README.md", text.encode(errors="replace"))
 

@@ -77,6 +77,18 @@ def test_calibrating_again_needs_no_pictures_and_keeps_the_old_version(run, norm
     assert json.loads((run / "calibration.json").read_text()) == second.model_dump(mode="json")
 
 
+def test_the_card_says_what_is_promised_and_keeps_the_scores(run, normals, shared_data):
+    from snlad.engine.rundir import write_json
+    from snlad.metrics import Evaluator
+
+    write_json(run / "scores.json", Evaluator().table().to_dict())
+    calibrate(run, load(run), normals, target_fpr=0.2)
+    card = (run / "model" / "README.md").read_text()
+    assert "Of the last `snlad evaluate`" in card
+    assert "at most 0.2 of good pictures are called NG" in card
+    assert "promised FPR" in card
+
+
 def test_a_copied_model_folder_takes_its_calibration_along(run, normals, tmp_path):
     calibrate(run, load(run), normals)
     copy = shutil.copytree(run / "model", tmp_path / "elsewhere")

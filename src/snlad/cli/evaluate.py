@@ -54,8 +54,8 @@ def _evaluate_model(
     from snlad.data.opening import open_dataset
     from snlad.engine.evaluate import evaluate
     from snlad.engine.hardware import choose_device
+    from snlad.engine.refresh import refresh_card
     from snlad.engine.rundir import write_json
-    from snlad.model_folder import find_model, write_card
     from snlad.predict import load
 
     loaded = load(model, device=str(choose_device(device)))
@@ -65,7 +65,7 @@ def _evaluate_model(
     scores = table.to_dict()
     if protocol is None:
         write_json(model / "scores.json", scores)
-        write_card(find_model(model), loaded.card, loaded.identity, scores)
+        refresh_card(model, loaded)
     else:
         write_json(model / f"scores-{protocol}.json", scores)
     return scores, (*dataset.notes, *notes)

@@ -13,6 +13,7 @@ from snlad.calibration.record import (
 )
 from snlad.data.loading import data_digest, load_batches
 from snlad.data.samples import Sample
+from snlad.engine.refresh import refresh_card
 from snlad.engine.rundir import write_json
 from snlad.errors import ImageError, UsageError
 from snlad.model_folder import find_model
@@ -82,6 +83,7 @@ def calibrate(
     save_calibration(folder, calibration)
     write_json(run / "calibration.json", calibration.model_dump(mode="json"))
     model.calibration = calibration
+    refresh_card(run, model)
     return calibration
 
 

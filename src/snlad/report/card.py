@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snlad.config import Config
-from snlad.report.tables import format_scores
+from snlad.report.tables import format_limits, format_scores
 
 
 def format_card(
@@ -15,6 +15,7 @@ def format_card(
     license_: str,
     identity: str,
     scores: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> str:
     """Markdown for ``MODEL/README.md``.
 
@@ -26,6 +27,7 @@ def format_card(
         license_: of the teacher's weights.
         identity: SHA-256 of the model.
         scores: ``ScoreTable.to_dict()`` of an evaluation, if there was one.
+        calibration: the calibration in force, as JSON values, if there is one.
     """
     rows = "\n".join(f"| {_cell(name)} | {count} |" for name, count in classes.items())
     height, width = config.image_size
@@ -53,7 +55,7 @@ defect.
 
 ## Thresholds
 
-None yet: the model is not calibrated, so it gives scores and maps but no OK or NG.
+{_thresholds(calibration)}
 
 ## Limits
 
@@ -63,11 +65,28 @@ few pixels at the input size above can be lost in the resize.
 """
 
 
+def _thresholds(calibration: Mapping[str, Any] | None) -> str:
+    if calibration is None:
+        return "None yet: the model is not calibrated, so it gives scores and maps but no OK or NG."
+    table = format_limits(calibration["classes"], calibration["pooled"])
+    return (
+        f"Version {calibration['version']} of {calibration['created']}: at most "
+        f"{calibration['target_fpr']:g} of good pictures are called NG, as long as they are like "
+        f"those of the calibration.\n\n{_indented(table)}"
+    )
+
+
 def _metrics(scores: Mapping[str, Any] | None) -> str:
     if scores is None:
         return "None yet: training opens no test picture. `snlad evaluate RUN DATA` measures them."
-    table = "\n".join("    " + line for line in format_scores(scores).splitlines())
-    return f"Of the last `snlad evaluate`; they hold for that data set alone.\n\n{table}"
+    return (
+        "Of the last `snlad evaluate`; they hold for that data set alone.\n\n"
+        f"{_indented(format_scores(scores))}"
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())
 
 
 def _cell(text: str) -> str:
