@@ -114,7 +114,7 @@ def measure(dataset: Any, settings: Any) -> dict[str, Any]:
         started = time.monotonic()
         run = train(dataset, Path(folder) / "run", settings, progress=progress)
         seconds = time.monotonic() - started
-        table, _ = evaluate(load(run), dataset, progress=progress)
+        table = evaluate(load(run), dataset, progress=progress).table
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "label": settings.method_label,

@@ -52,7 +52,7 @@ def run(data: Path, out: Path, config: Config, *, resume: bool = False) -> dict[
     dataset, student = open_dataset(data), Autoencoder(build_teacher(config).channels)
     own = OwnParts(student=student, loss=smooth_l1, maps={"error": error_map})
     train(dataset, out, config, own=own, resume=resume)
-    table, _ = evaluate(load(out, student=student, maps=own.maps), dataset)
+    table = evaluate(load(out, student=student, maps=own.maps), dataset).table
     return table.to_dict()
 
 

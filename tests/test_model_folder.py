@@ -108,7 +108,7 @@ def test_a_roi_that_names_no_file_is_refused(folder):
 
 def test_the_card_shows_the_scores_of_an_evaluation(folder, trained_run, shared_data):
     loaded = load_model(folder)
-    table, _ = evaluate(Model(loaded), open_dataset(shared_data))
+    table = evaluate(Model(loaded), open_dataset(shared_data)).table
     write_card(folder, loaded.card, loaded.identity, table.to_dict())
     text = (folder / "README.md").read_text()
     assert "Of the last `snlad evaluate`" in text

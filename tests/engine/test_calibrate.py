@@ -152,3 +152,25 @@ def test_what_cannot_calibrate_is_refused_and_nothing_is_written(
         calibrate(run, model, normals, target_fpr=1.5)
     assert not (run / "calibration.json").exists()
     assert load(run).calibration is None
+
+
+def test_evaluation_counts_what_the_thresholds_decide(run, normals, shared_data):
+    from snlad.engine.evaluate import evaluate
+
+    data = open_dataset(shared_data)
+    assert evaluate(load(run), data).decisions == {}
+    calibrate(run, load(run), normals, target_fpr=0.3)
+    model = load(run)
+    found = evaluate(model, data)
+    assert list(found.decisions) == ["pooled threshold", "class threshold"]
+    for policy, known in (("pooled threshold", False), ("class threshold", True)):
+        alarms = escapes = 0
+        for sample in data.test:
+            name = sample.class_name if known else None
+            ng = model.predict(sample.path, class_name=name)[0].pred_label
+            alarms += ng and not sample.is_anomalous
+            escapes += sample.is_anomalous and not ng
+        row = found.decisions[policy].pooled
+        assert (row.false_alarms, row.escapes, row.defects + row.normals) == (alarms, escapes, 8)
+    assert list(found.to_dict()["decisions"]["class threshold"]["defect_types"]["grey"]) == ["spot"]
+    assert "decisions" not in evaluate(model, data, protocol="ader").to_dict()

@@ -24,7 +24,8 @@ def model(trained_run):
 
 
 def test_the_table_covers_classes_mean_and_pooled(model, shared_data):
-    table, notes = evaluate(model, open_dataset(shared_data))
+    found = evaluate(model, open_dataset(shared_data))
+    table, notes = found.table, found.notes
     scores = table.to_dict()
     assert set(scores) >= {"protocol", "n_classes", "classes", "mean", "pooled"}
     assert scores["protocol"] == "snlad-v1"
@@ -34,7 +35,7 @@ def test_the_table_covers_classes_mean_and_pooled(model, shared_data):
 
 
 def test_image_numbers_are_those_of_predict(model, shared_data):
-    table, _ = evaluate(model, open_dataset(shared_data))
+    table = evaluate(model, open_dataset(shared_data)).table
     scores = {
         kind: np.array(
             [p.pred_score for p in model.predict(sorted(shared_data.glob(f"*/test/{kind}/*.png")))],
@@ -48,7 +49,7 @@ def test_image_numbers_are_those_of_predict(model, shared_data):
 
 def test_a_bright_spot_is_found_by_an_untrained_student(model, shared_data):
     """The spot is so plain that even four steps must localize it above chance."""
-    table, _ = evaluate(model, open_dataset(shared_data))
+    table = evaluate(model, open_dataset(shared_data)).table
     assert table.to_dict()["mean"]["pixel_auroc"] > 0.6
 
 
@@ -61,7 +62,7 @@ def test_progress_ends_at_the_number_of_pictures(model, shared_data):
 def test_a_corrupt_test_picture_is_left_out_and_named(model, tiny_data):
     bad = tiny_data / "grey" / "test" / "good" / "1.png"
     bad.write_bytes(b"")
-    _, notes = evaluate(model, open_dataset(tiny_data))
+    notes = evaluate(model, open_dataset(tiny_data)).notes
     assert len(notes) == 1
     assert notes[0].startswith("left out: ")
     assert "1.png" in notes[0]
@@ -78,14 +79,14 @@ def test_masks_that_the_resize_would_empty_are_counted(model, tiny_data):
     mask = np.zeros((4000, 4), np.uint8)
     mask[1001, 1] = 255
     Image.fromarray(mask).save(tiny_data / "grey" / "ground_truth" / "spot" / "0_mask.png")
-    _, notes = evaluate(model, open_dataset(tiny_data))
+    notes = evaluate(model, open_dataset(tiny_data)).notes
     assert notes == ["1 masks would be empty at 256 x 256: each keeps one pixel"]
 
 
 def test_without_masks_pixel_numbers_are_null(model, tiny_data):
     for name in ("dark", "grey"):
         shutil.rmtree(tiny_data / name / "ground_truth")
-    table, _ = evaluate(model, open_dataset(tiny_data))
+    table = evaluate(model, open_dataset(tiny_data)).table
     scores = table.to_dict()
     assert scores["mean"]["pixel_auroc"] is None
     assert scores["n_classes"]["pixel_auroc"] == 0
@@ -105,7 +106,7 @@ def test_a_roi_limits_what_counts(tiny_data, tmp_path, tiny_settings):
     roi[32:] = True
     data, config = open_dataset(tiny_data), make_config(**tiny_settings)
     run = train(data, tmp_path / "run", config, rois={"grey": roi})
-    table, _ = evaluate(load(run), data)
+    table = evaluate(load(run), data).table
     scores = table.to_dict()
     assert scores["classes"]["grey"]["pixel_auroc"] is None
     assert scores["classes"]["dark"]["pixel_auroc"] is not None
@@ -114,7 +115,7 @@ def test_a_roi_limits_what_counts(tiny_data, tmp_path, tiny_settings):
 def test_the_other_image_score_has_its_own_protocol_name(tiny_data, tmp_path, tiny_settings):
     config = make_config("rd", **tiny_settings, maps={"score": "max"})
     run = train(open_dataset(tiny_data), tmp_path / "run", config)
-    table, _ = evaluate(load(run), open_dataset(tiny_data))
+    table = evaluate(load(run), open_dataset(tiny_data)).table
     assert table.to_dict()["protocol"] == "snlad-v1-max"
 
 
@@ -122,7 +123,7 @@ def test_a_published_protocol_changes_score_and_map_and_not_the_model(model, sha
     data = open_dataset(shared_data)
     before = model.predict(sorted(shared_data.glob("*/test/spot/*.png")))
     for name in ("ader", "dinomaly-any"):
-        table, _ = evaluate(model, data, protocol=name)
+        table = evaluate(model, data, protocol=name).table
         assert table.protocol == name
     after = model.predict(sorted(shared_data.glob("*/test/spot/*.png")))
     assert [p.pred_score for p in after] == [p.pred_score for p in before]

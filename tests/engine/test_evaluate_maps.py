@@ -31,8 +31,9 @@ def written(trained_run, shared_data, tmp_path):
 
 def test_the_table_is_that_of_the_model(written, trained_run, shared_data):
     data = open_dataset(shared_data)
-    expected, _ = evaluate(load(trained_run), data)
-    found, notes = evaluate_maps(written, data)
+    expected = evaluate(load(trained_run), data).table
+    found = evaluate_maps(written, data)
+    found, notes = found.table, found.notes
     assert found == expected
     assert notes == []
 
@@ -40,11 +41,12 @@ def test_the_table_is_that_of_the_model(written, trained_run, shared_data):
 def test_without_scores_the_maps_are_pooled_and_a_note_says_so(written, trained_run, shared_data):
     data = open_dataset(shared_data)
     (written / "scores.csv").unlink()
-    found, notes = evaluate_maps(written, data)
-    expected, _ = evaluate(load(trained_run), data)
+    found = evaluate_maps(written, data)
+    found, notes = found.table, found.notes
+    expected = evaluate(load(trained_run), data).table
     assert notes == ["no scores.csv: images are scored by snlad-v1"]
     assert found.to_dict()["classes"] == expected.to_dict()["classes"]
-    assert evaluate_maps(written, data, protocol="rd4ad")[0].protocol == "rd4ad"
+    assert evaluate_maps(written, data, protocol="rd4ad").table.protocol == "rd4ad"
 
 
 def test_progress_ends_at_the_number_of_pictures(written, shared_data):
@@ -66,7 +68,7 @@ def test_a_map_that_nothing_needs_may_be_missing(written, tiny_data):
 
     shutil.rmtree(tiny_data / "grey" / "ground_truth")
     shutil.rmtree(written / "grey")
-    table, _ = evaluate_maps(written, open_dataset(tiny_data))
+    table = evaluate_maps(written, open_dataset(tiny_data)).table
     assert table.classes["grey"].image_auroc is not None
     assert table.classes["grey"].pixel_auroc is None
 
@@ -84,7 +86,7 @@ def test_a_tiny_mask_is_kept_and_told(written, tiny_data):
     mask[513, 513] = 255
     path = next(tiny_data.glob("grey/ground_truth/*/*.png"))
     Image.fromarray(mask).save(path)
-    _, notes = evaluate_maps(written, open_dataset(tiny_data))
+    notes = evaluate_maps(written, open_dataset(tiny_data)).notes
     assert notes == ["1 masks would be empty at 256 x 256: each keeps one pixel"]
 
 

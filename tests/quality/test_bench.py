@@ -32,7 +32,7 @@ def test_a_short_training_finds_plain_defects(
 ):
     data = open_dataset(BENCH / class_name)
     run = train(data, tmp_path / "run", make_config(method, train={"steps": 120}))
-    table, _ = evaluate(load(run), data)
+    table = evaluate(load(run), data).table
     mean = table.to_dict()["mean"]
     assert mean["image_auroc"] > image_auroc
     assert mean["pixel_auroc"] > pixel_auroc

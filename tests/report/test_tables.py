@@ -1,21 +1,24 @@
 """Tables: the seven numbers in their order, undefined ones as a dash, columns aligned."""
 
+from snlad.metrics.decisions import Decision, decision_table
 from snlad.metrics.scores import METRICS
-from snlad.report.tables import align, format_scores
+from snlad.report.tables import align, format_limits, format_scores
 
 ROW = {metric: 0.5 + index / 100 for index, metric in enumerate(METRICS)}
 SCORES = {
     "protocol": "snlad-v1",
+    "evaluator": "exact",
     "n_classes": {**dict.fromkeys(METRICS, 2), "aupro": 1},
     "classes": {"a": ROW, "long name": {**ROW, "aupro": None}},
     "mean": ROW,
     "pooled": {**ROW, "image_auroc": 1.0},
+    "intervals": {"classes": {}, "mean": {}, "pooled": {}},
 }
 
 
 def test_a_row_a_class_then_mean_classes_and_pooled():
     lines = format_scores(SCORES).splitlines()
-    assert lines[0] == "protocol snlad-v1"
+    assert lines[0] == "protocol snlad-v1, exact"
     heads = [line.split("  ")[0] for line in lines[1:]]
     assert heads == [
         "class",
@@ -45,3 +48,34 @@ def test_the_mean_says_how_many_classes_it_covers():
 def test_columns_are_aligned():
     text = align([["a", "1"], ["long", "100"]])
     assert text == "a       1\nlong  100"
+
+
+def test_intervals_stand_below_the_table():
+    intervals = {"classes": {}, "mean": {"image_auroc": (0.4, 0.61234)}, "pooled": {}}
+    text = format_scores({**SCORES, "intervals": intervals})
+    assert text.splitlines()[-1] == "95 % interval over images, mean: img AUROC 0.400..0.612"
+
+
+def test_decisions_have_a_row_a_class_a_defect_type_and_all():
+    seen = [
+        Decision("a", "good", False, True),
+        Decision("a", "hole", True, False),
+        Decision("b", "hole", True, True),
+    ]
+    decisions = {"class threshold": decision_table(seen).to_dict()}
+    lines = format_scores({**SCORES, "decisions": decisions}).splitlines()[-6:]
+    assert [line.split("  ")[0] for line in lines[:2]] == ["class threshold", "a"]
+    assert [line.strip().split()[0] for line in lines[2:]] == ["hole", "b", "hole", "all"]
+    assert lines[1].split() == [
+        *("a", "1", "1", "0.000", "0.000..0.975"),
+        *("1", "1", "1.000", "0.025..1.000"),
+    ]
+    assert lines[3].split()[-3:] == ["0", "-", "-"]
+
+
+def test_thresholds_say_what_they_promise_and_where_pictures_are_too_few():
+    row = {"n": 40, "threshold": 1.23456, "pixel_threshold": 2.0, "attainable_fpr": 2 / 41}
+    short = {**row, "n": 5, "attainable_fpr": 1 / 6, "is_short": True}
+    lines = format_limits({"a": {**row, "is_short": False}}, short).splitlines()
+    assert lines[1].split() == ["a", "40", "1.235", "2", "0.049"]
+    assert lines[2].split() == ["pooled", "5", "1.235", "2", "0.167", "(too", "few)"]

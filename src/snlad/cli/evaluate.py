@@ -61,14 +61,14 @@ def _evaluate_model(
     loaded = load(model, device=str(choose_device(device)))
     dataset = open_dataset(data)
     with show_progress(quiet) as progress:
-        table, notes = evaluate(loaded, dataset, protocol=protocol, progress=progress)
-    scores = table.to_dict()
+        found = evaluate(loaded, dataset, protocol=protocol, progress=progress)
+    scores = found.to_dict()
     if protocol is None:
         write_json(model / "scores.json", scores)
         refresh_card(model, loaded)
     else:
         write_json(model / f"scores-{protocol}.json", scores)
-    return scores, (*dataset.notes, *notes)
+    return scores, (*dataset.notes, *found.notes)
 
 
 def _evaluate_maps(
@@ -80,7 +80,5 @@ def _evaluate_maps(
 
     dataset = open_dataset(data)
     with show_progress(quiet) as progress:
-        table, notes = evaluate_maps(
-            maps, dataset, protocol=protocol or "snlad-v1", progress=progress
-        )
-    return table.to_dict(), (*dataset.notes, *notes)
+        found = evaluate_maps(maps, dataset, protocol=protocol or "snlad-v1", progress=progress)
+    return found.to_dict(), (*dataset.notes, *found.notes)

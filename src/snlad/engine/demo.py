@@ -54,7 +54,7 @@ def run_demo(
     )
     run = train(dataset, out / "run", config, progress=progress)
     model = load(run)
-    table, _ = evaluate(model, dataset, progress=progress)
+    table = evaluate(model, dataset, progress=progress).table
     write_json(run / "scores.json", table.to_dict())
     rows = [_sheet_row(model, sample) for sample in _one_of_each(dataset)]
     sheet = out / "heatmaps.png"

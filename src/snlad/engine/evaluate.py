@@ -7,10 +7,10 @@ from snlad.data.loading import load_batches
 from snlad.data.masks import read_truth
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
+from snlad.engine.evaluation import Evaluation, decide
 from snlad.errors import DataError, MetricError
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.protocols import find_protocol
-from snlad.metrics.scores import ScoreTable
 from snlad.predict import Model
 from snlad.types import MAP_SIZE, Prediction, Progress, silent
 
@@ -23,7 +23,7 @@ def evaluate(
     *,
     protocol: str | None = None,
     progress: Progress = silent,
-) -> tuple[ScoreTable, list[str]]:
+) -> Evaluation:
     """Score every test picture of a labelled data set.
 
     Args:
@@ -33,8 +33,8 @@ def evaluate(
         progress: told how far the work is.
 
     Returns:
-        The table, and one sentence for each thing that a reader should know: pictures that could
-        not be read and are left out, masks that the resize would have emptied.
+        The table, what the model's thresholds decide, and notes: pictures that could not be read
+        and are left out, masks that the resize would have emptied.
 
     Raises:
         DataError: the data set has no test picture, or a mask cannot be read.
@@ -53,11 +53,13 @@ def evaluate(
     rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
     notes: list[str] = []
     kept = 0
+    judged: list[tuple[Sample, float]] = []
     for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
         if prediction.error is None:
             mask, was_kept = read_truth(sample, MAP_SIZE, rules.mask)
             kept += was_kept
             has_pixels = sample.class_name in masked and mask is not None
+            judged.append((sample, _score(prediction)))
             evaluator.add(
                 sample.class_name,
                 score=_score(prediction),
@@ -71,7 +73,9 @@ def evaluate(
         progress("evaluating", done, len(dataset.test))
     if kept:
         notes.append(f"{kept} masks would be empty at 256 x 256: each keeps one pixel")
-    return evaluator.table(), notes
+    calibration = model.calibration if rules.name == own else None
+    decisions = {} if calibration is None else decide(calibration, judged)
+    return Evaluation(evaluator.table(), notes, decisions)
 
 
 def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from snlad.data.given_maps import GivenMaps, read_map
 from snlad.data.masks import read_truth
 from snlad.data.samples import Dataset, Sample
+from snlad.engine.evaluation import Evaluation
 from snlad.errors import DataError
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.pooling import pool
 from snlad.metrics.protocols import Protocol, find_protocol
-from snlad.metrics.scores import ScoreTable
 from snlad.types import MAP_SIZE, Progress, silent
 
 
@@ -22,7 +22,7 @@ def evaluate_maps(
     *,
     protocol: str = "snlad-v1",
     progress: Progress = silent,
-) -> tuple[ScoreTable, list[str]]:
+) -> Evaluation:
     """Score a folder of anomaly maps by the same rules as our own; they are not smoothed again.
 
     Args:
@@ -33,7 +33,7 @@ def evaluate_maps(
         progress: told how far the work is.
 
     Returns:
-        The table, and one sentence for each thing that a reader should know.
+        The table and notes; maps have no thresholds.
 
     Raises:
         DataError: no test picture, a map or score is missing or cannot be read.
@@ -62,7 +62,7 @@ def evaluate_maps(
     notes = [] if given.has_scores else [f"no scores.csv: images are scored by {rules.name}"]
     if emptied:
         notes.append(f"{emptied} masks would be empty at 256 x 256: each keeps one pixel")
-    return evaluator.table(), notes
+    return Evaluation(evaluator.table(), notes)
 
 
 def _find(

@@ -22,7 +22,54 @@ def format_scores(scores: Mapping[str, Any]) -> str:
         ("classes in the mean", *counts),
         ("pooled", *_cells(scores["pooled"])),
     ]
-    return f"protocol {scores['protocol']}\n{align(rows)}"
+    parts = [f"protocol {scores['protocol']}, {scores['evaluator']}", align(rows)]
+    parts += _intervals(scores["intervals"])
+    parts += [_decisions(name, table) for name, table in scores.get("decisions", {}).items()]
+    return "\n".join(parts)
+
+
+def _intervals(intervals: Mapping[str, Any]) -> list[str]:
+    """Where another choice of test images would put the mean and the pooled image numbers."""
+    lines = []
+    for label, part in (("mean", intervals["mean"]), ("pooled", intervals["pooled"])):
+        if part:
+            cells = (
+                f"{head} {part[metric][0]:.3f}..{part[metric][1]:.3f}"
+                for metric, head in zip(METRICS, _HEADS, strict=True)
+                if metric in part
+            )
+            lines.append(f"95 % interval over images, {label}: {', '.join(cells)}")
+    return lines
+
+
+def _decisions(policy: str, table: Mapping[str, Any]) -> str:
+    """Escapes and false alarms under one policy, a row a class and defect type."""
+    rows: list[Sequence[str]] = [
+        (policy, "defects", "escapes", "recall", "95 %", "normals", "false alarms", "rate", "95 %")
+    ]
+    for name, row in table["classes"].items():
+        rows.append((name, *_decision_cells(row)))
+        types = table["defect_types"][name]
+        rows += [(f"  {kind}", *_decision_cells(part)) for kind, part in types.items()]
+    rows.append(("all", *_decision_cells(table["pooled"])))
+    return f"\n{align(rows)}"
+
+
+def _decision_cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        str(row["defects"]),
+        str(row["escapes"]),
+        *_share(row["recall"], row["recall_interval"]),
+        str(row["normals"]),
+        str(row["false_alarms"]),
+        *_share(row["false_alarm_rate"], row["false_alarm_interval"]),
+    ]
+
+
+def _share(value: float | None, interval: Sequence[float] | None) -> list[str]:
+    if value is None or interval is None:
+        return ["-", "-"]
+    return [f"{value:.3f}", f"{interval[0]:.3f}..{interval[1]:.3f}"]
 
 
 def format_limits(classes: Mapping[str, Mapping[str, Any]], pooled: Mapping[str, Any]) -> str:
