@@ -4,6 +4,7 @@ MODEL/calibrations/0001/calibration.json   manifest with the record below; the h
 """
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -130,6 +131,11 @@ def load_calibration(model_folder: Path, model: str) -> tuple[Calibration, str] 
             "calibrate this one"
         )
     return calibration, artifact.identity
+
+
+def discard_calibrations(model_folder: Path) -> None:
+    """Remove all versions, before another model takes the folder."""
+    shutil.rmtree(model_folder / _FOLDER, ignore_errors=True)
 
 
 def _limits(scores: list[float], peaks: list[float], target_fpr: float) -> Limits:

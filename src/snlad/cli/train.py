@@ -14,6 +14,9 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness (default 0).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     roi: Annotated[list[str] | None, typer.Option(help="NAME=mask.png, one a class.")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Normal pictures to calibrate on, not trained on.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
@@ -28,8 +31,16 @@ def run(
     dataset = open_dataset(data)
     for note in dataset.notes:
         typer.echo(f"note: {note}", err=True)
-    rois = parse_rois(roi or [])
     with show_progress(quiet) as progress:
-        train(dataset, out, settings, device=device, resume=resume, rois=rois, progress=progress)
+        train(
+            dataset,
+            out,
+            settings,
+            device=device,
+            resume=resume,
+            rois=parse_rois(roi or []),
+            calibration=None if calibration is None else open_dataset(calibration),
+            progress=progress,
+        )
     typer.echo(f"trained {settings.method_label}: {out / 'model'}")
     typer.echo(f"next: snlad evaluate {out} {data}")

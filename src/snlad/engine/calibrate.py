@@ -1,7 +1,7 @@
 """Calibration of a trained model: scores of normal pictures in, a new version of thresholds out."""
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +87,22 @@ def calibrate(
     return calibration
 
 
+def require_calibration(samples: Sequence[Sample], classes: Collection[str]) -> None:
+    """Let pictures through that a model of these classes can be calibrated on.
+
+    Raises:
+        UsageError: one is not normal, or of another class.
+    """
+    for sample in samples:
+        if sample.is_anomalous:
+            raise UsageError(f"{sample.path} is no normal picture; calibrate on good ones only")
+        if sample.class_name not in classes:
+            raise UsageError(
+                f"{sample.path} is of class {sample.class_name!r}, which the model does not have: "
+                f"{', '.join(sorted(classes))}"
+            )
+
+
 def warnings(calibration: Calibration) -> list[str]:
     """One sentence for each class that has too few pictures for the target."""
     short = {name: limits for name, limits in calibration.classes.items() if limits.is_short}
@@ -101,15 +117,7 @@ def _measure(
     model: Model, samples: Sequence[Sample], progress: Progress
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Scores and peaks by class, ascending."""
-    known = set(model.card.classes)
-    for sample in samples:
-        if sample.is_anomalous:
-            raise UsageError(f"{sample.path} is no normal picture; calibrate on good ones only")
-        if sample.class_name not in known:
-            raise UsageError(
-                f"{sample.path} is of class {sample.class_name!r}, which the model does not have: "
-                f"{', '.join(sorted(known))}"
-            )
+    require_calibration(samples, model.card.classes)
     scores: dict[str, list[float]] = {sample.class_name: [] for sample in samples}
     peaks: dict[str, list[float]] = {sample.class_name: [] for sample in samples}
     done = 0

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snlad.calibration.record import discard_calibrations
 from snlad.data.roi import Rois, fit_roi
 from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
@@ -50,6 +51,7 @@ def finish_training(
         license=weights_license(config.teacher.name, config.teacher.weights),
     )
     draw_curves(training.run.read_log(), training.run.curves_file)
+    discard_calibrations(training.run.model)  # of a run that was killed while it ended
     save_model(training.run.model, detector, card, rois)
 
 

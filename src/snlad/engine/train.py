@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from snlad.config import Config
 from snlad.data.roi import Rois
 from snlad.data.samples import Dataset
+from snlad.engine.calibrate import calibrate, require_calibration, warnings
 from snlad.engine.checkpoint import save_checkpoint
 from snlad.engine.finish import finish_training
 from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware
@@ -22,6 +23,7 @@ from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.errors import TrainingError
 from snlad.models.cram import Cram
+from snlad.predict import load
 from snlad.types import Progress, silent
 
 __all__ = ["OwnParts", "train"]
@@ -38,6 +40,7 @@ def train(
     resume: bool = False,
     rois: Rois | None = None,
     own: OwnParts | None = None,
+    calibration: Dataset | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train one model on the normal training pictures of all classes together.
@@ -50,14 +53,16 @@ def train(
         resume: go on from the run's last checkpoint to the numbers of an undisturbed run.
         rois: inspection masks, bool (H0, W0), by class name; stored with the model.
         own: student, loss or maps of the user's own.
+        calibration: normal pictures that are not trained on; the model is calibrated on them.
         progress: told how far the work is.
 
     Returns:
         The run folder.
 
     Raises:
-        DataError: no normal training picture, or one that cannot be read.
-        UsageError: the run folder or the device cannot be used.
+        DataError: no normal training or calibration picture, or one that cannot be read.
+        UsageError: the run folder or the device cannot be used, or a calibration picture is of a
+            class that is not trained.
         ConfigError: the run that is resumed has another configuration.
         ArtifactError: the checkpoint is damaged or belongs to other data, weights or parts.
         WeightsError: the teacher's weights are not there.
@@ -65,6 +70,8 @@ def train(
     """
     own, rois, started = own or OwnParts(), rois or {}, time.monotonic()
     samples = require_normals(dataset, rois)
+    if calibration is not None:
+        require_calibration(require_normals(calibration, {}), {s.class_name for s in samples})
     hardware = choose_hardware(choose_device(device), config.train)
     run = RunFolder(Path(out))
     run.start(config, describe_hardware(hardware), resume=resume)
@@ -78,8 +85,19 @@ def train(
         begin(training)
         _run_steps(training, started)
         finish_training(training, samples, rois, own.names, started)
+        if calibration is not None:
+            _calibrate(training, calibration, own, progress)
     run.discard_checkpoint()
     return run.path
+
+
+def _calibrate(training: Training, calibration: Dataset, own: OwnParts, progress: Progress) -> None:
+    """Set the thresholds of the saved model, loaded as it will be used."""
+    path, source = training.run.path, str(calibration.root)
+    model = load(path, device=str(training.hardware.device), student=own.student, maps=own.maps)
+    found = calibrate(path, model, calibration.train_normal, source=source, progress=progress)
+    for warning in warnings(found):
+        logger.warning("%s", warning)
 
 
 def _watch(progress: Progress, stop: Sequence[int]) -> Progress:
