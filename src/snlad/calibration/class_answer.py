@@ -1,0 +1,88 @@
+"""Which product class a picture belongs to, or none, without a label: from its teacher features.
+
+Each picture is the mean of the frozen teacher's features over all locations and levels. Classes are
+Gaussians of one covariance, so the squared Mahalanobis distance to the nearest mean decides, and a
+picture far from all of them belongs to none.
+
+Source: linear discriminant analysis; covariance by Ledoit and Wolf, J. Multivariate Analysis 88
+(2004); distances for what is of no class as in Lee et al., NeurIPS 2018.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+UNKNOWN_RATE = 0.01
+"""Share of normal pictures of known classes that may be called unknown."""
+
+
+@dataclass(frozen=True)
+class ClassAnswer:
+    """Means of the classes in a space where their common covariance is the identity.
+
+    Attributes:
+        names: class names, K of them.
+        transform: (D, D), takes statistics into that space.
+        means: (K, D) there.
+    """
+
+    names: tuple[str, ...]
+    transform: Float[np.ndarray, "D D"]
+    means: Float[np.ndarray, "K D"]
+
+    def distances(self, statistics: Float[np.ndarray, "B D"]) -> Float[np.ndarray, "B K"]:
+        """Squared Mahalanobis distance to each class, divided by D: near 1 for its own."""
+        points = statistics.astype(np.float64) @ self.transform
+        apart = points[:, None] - self.means[None]
+        found: np.ndarray = np.square(apart).mean(axis=2)
+        return found
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays to store; the names stand elsewhere."""
+        return {"transform": self.transform, "means": self.means}
+
+
+def fit_class_answer(
+    statistics: Float[np.ndarray, "N D"], class_names: Sequence[str]
+) -> ClassAnswer:
+    """Learn the classes from normal training pictures.
+
+    Args:
+        statistics: of each picture.
+        class_names: its class.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    names = tuple(sorted(set(class_names)))
+    labels = np.array([names.index(name) for name in class_names])
+    points = statistics.astype(np.float64)
+    means = np.stack([points[labels == k].mean(axis=0) for k in range(len(names))])
+    inside = points - means[labels]
+    spread = np.sqrt(np.square(inside).mean(axis=0)) + 1e-12
+    covariance, _ = ledoit_wolf(inside / spread, assume_centered=True)
+    floor = 1e-6 * np.trace(covariance) / len(covariance) + 1e-12
+    precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
+    transform = np.linalg.cholesky(precision) / spread[:, None]
+    return ClassAnswer(names, transform, means @ transform)
+
+
+@dataclass(frozen=True)
+class AnswerLimits:
+    """How far is too far, from the calibration pictures.
+
+    Attributes:
+        scales: median distance of each class's pictures to their own class.
+        unknown_above: a picture whose distance in these scales exceeds it at its nearest class
+            belongs to none.
+    """
+
+    scales: Mapping[str, float]
+    unknown_above: float
+
+    def answer(self, names: Sequence[str], distances: Float[np.ndarray, " K"]) -> str | None:
+        """The class of one picture, or ``None`` where it belongs to none."""
+        scaled = distances / np.array([self.scales[name] for name in names])
+        nearest = int(scaled.argmin())
+        return names[nearest] if scaled[nearest] <= self.unknown_above else None
