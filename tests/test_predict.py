@@ -40,8 +40,8 @@ def test_an_unknown_public_name_is_an_attribute_error():
 def test_a_row_has_the_documented_fields_and_is_json(model, pictures):
     row = model.predict(pictures[0])[0].row()
     assert list(row) == [
-        "path", "sha256", "pred_score", "pred_label", "threshold",
-        "class_name", "regions", "model", "time", "error",
+        "path", "sha256", "pred_score", "pred_label", "threshold", "verdict", "reason",
+        "class_name", "is_unknown", "regions", "model", "time", "error",
     ]  # fmt: skip
     assert json.loads(json.dumps(row)) == row
 
@@ -50,6 +50,8 @@ def test_until_calibration_there_is_a_score_and_no_verdict(model, pictures):
     prediction = model.predict(pictures[0])[0]
     assert prediction.pred_score > 0
     assert prediction.pred_label is prediction.threshold is prediction.regions is None
+    assert (prediction.verdict, prediction.reason) == ("not_judged", "not_calibrated")
+    assert prediction.is_unknown is None
 
 
 def test_maps_come_by_name_at_protocol_size(model, pictures):

@@ -2,12 +2,13 @@
 
 MODEL/model.json                   manifest: schema, configuration, classes, hashes
 MODEL/weights-HASH.safetensors     teacher, student and map statistics
+MODEL/classes-HASH.safetensors     what tells the classes apart
 MODEL/roi_I-HASH.png               inspection masks
 MODEL/README.md                    the card for people; never read by snlad
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,9 @@ from PIL import Image
 from torch import nn
 
 from snlad import __version__
-from snlad.artifacts import format_arrays, load_artifact, save_artifact, write_atomically
+from snlad.artifacts import Artifact, format_arrays, load_artifact, save_artifact, write_atomically
 from snlad.build import build_detector
+from snlad.calibration.class_answer import ClassAnswer
 from snlad.config import Config, parse_config
 from snlad.data.roi import Rois, read_roi
 from snlad.errors import ArtifactError, ConfigError, UsageError
@@ -28,7 +30,7 @@ from snlad.models.arrays import load_module, module_arrays
 from snlad.models.detector import Detector, MapFunction
 from snlad.report.card import format_card
 
-_WEIGHTS = "weights.safetensors"
+_WEIGHTS, _CLASSES = "weights.safetensors", "classes.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +74,14 @@ class LoadedModel:
         card: what is known of it.
         rois: inspection masks, bool (H0, W0), by class name.
         identity: SHA-256 that names exactly this model.
+        class_answer: tells the classes apart; ``None`` where the model was saved without.
     """
 
     detector: Detector
     card: ModelCard
     rois: dict[str, NDArray[np.bool_]]
     identity: str
+    class_answer: ClassAnswer | None = None
 
 
 def save_model(
@@ -85,6 +89,7 @@ def save_model(
     detector: Detector,
     card: ModelCard,
     rois: Rois,
+    class_answer: ClassAnswer | None = None,
 ) -> str:
     """Save a model atomically.
 
@@ -94,6 +99,8 @@ def save_model(
     names = {name: f"roi_{index}.png" for index, name in enumerate(sorted(rois))}
     files = {names[name]: _format_roi(roi) for name, roi in rois.items()}
     files[_WEIGHTS] = format_arrays(module_arrays(detector))
+    if class_answer is not None:
+        files[_CLASSES] = format_arrays(class_answer.to_arrays())
     payload = {**asdict(card), "config": card.config.model_dump(mode="json"), "rois": names}
     identity = save_artifact(folder, "model", payload, files)
     write_card(folder, card, identity)
@@ -161,7 +168,18 @@ def load_model(
     detector = build_detector(card.config, student, maps)
     load_module(detector, artifact.arrays(_WEIGHTS), "", folder)
     rois = {name: read_roi(data, names[name]) for name, data in masks.items()}
-    return LoadedModel(detector.eval(), card, rois, artifact.identity)
+    answer = _read_answer(artifact, sorted(card.classes)) if _CLASSES in artifact.files else None
+    return LoadedModel(detector.eval(), card, rois, artifact.identity, answer)
+
+
+def _read_answer(artifact: Artifact, names: Sequence[str]) -> ClassAnswer:
+    arrays = artifact.arrays(_CLASSES)
+    try:
+        return ClassAnswer(tuple(names), **arrays)
+    except TypeError:
+        raise ArtifactError(
+            f"{_CLASSES} holds {', '.join(arrays)}, not what tells classes apart; train again"
+        ) from None
 
 
 def _format_roi(roi: NDArray[np.bool_]) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from snlad.calibration.record import Calibration, load_calibration
-from snlad.calibration.regions import find_regions
+from snlad.calibration.verdict import give_verdict
 from snlad.data.images import to_input
 from snlad.data.loading import Picture, Source, load_batches
 from snlad.data.roi import fit_roi
@@ -20,10 +21,22 @@ from snlad.errors import UsageError
 from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel, ModelCard, find_model, load_model
 from snlad.models.detector import Detector, MapFunction
+from snlad.models.statistics import channel_means
+from snlad.pyramid import Pyramid
 from snlad.types import MAP_SIZE, Prediction
 
 _BATCH = 8
 _EVERYWHERE = np.ones(MAP_SIZE, dtype=bool)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the networks found in one picture."""
+
+    score: float
+    maps: dict[str, NDArray[np.float32]]
+    answer: str | None
+    distances: NDArray[np.float64] | None
 
 
 class Model:
@@ -51,6 +64,7 @@ class Model:
         self.card: ModelCard = loaded.card
         self.identity = loaded.identity
         self.rois = loaded.rois
+        self._class_answer = loaded.class_answer
         self.device = torch.device(device)
         self._detector: Detector = loaded.detector.to(
             device=self.device, memory_format=torch.channels_last
@@ -93,7 +107,7 @@ class Model:
         found = self._run([pictures[i] for i in good], [class_names[i] for i in good])
         answers = dict(zip(good, found, strict=True))
         return [
-            self._answer(picture, class_names[i], *answers.get(i, (None, {})))
+            self._predict(picture, class_names[i], answers.get(i))
             for i, picture in enumerate(pictures)
         ]
 
@@ -112,19 +126,42 @@ class Model:
         return other
 
     @torch.inference_mode()
-    def _run(
-        self, pictures: Sequence[Picture], class_names: Sequence[str | None]
-    ) -> list[tuple[float, dict[str, NDArray[np.float32]]]]:
+    def _run(self, pictures: Sequence[Picture], stated: Sequence[str | None]) -> list[_Found]:
         fitted = [picture.fitted for picture in pictures if picture.fitted is not None]
         if not fitted:
             return []
         images = torch.from_numpy(to_input(np.stack(fitted))).to(self.device)
-        maps = self._detector(images.contiguous(memory_format=torch.channels_last))
-        scores = self._detector.image_score(maps["overall"], self._valid_pixels(class_names))
-        arrays = {name: map_.cpu().numpy()[:, 0] for name, map_ in maps.items()}
+        teacher, student = self._detector.features(
+            images.contiguous(memory_format=torch.channels_last)
+        )
+        answers = self._answer_classes(teacher)
+        names = [
+            one if one is not None else answer
+            for one, (answer, _) in zip(stated, answers, strict=True)
+        ]
+        raw = self._detector.raw_maps(teacher, student)
+        overall = self._detector.overall(raw)
+        scores = self._detector.image_score(overall, self._valid_pixels(names)).tolist()
+        arrays = {
+            name: map_.cpu().numpy()[:, 0] for name, map_ in {**raw, "overall": overall}.items()
+        }
         return [
-            (float(score), {name: array[i] for name, array in arrays.items()})
-            for i, score in enumerate(scores.tolist())
+            _Found(score, {name: array[i] for name, array in arrays.items()}, *answers[i])
+            for i, score in enumerate(scores)
+        ]
+
+    def _answer_classes(
+        self, teacher: Pyramid
+    ) -> list[tuple[str | None, NDArray[np.float64] | None]]:
+        """The class that the model answers and the distances behind it, a picture each."""
+        count = len(teacher[0])
+        if self._class_answer is None:
+            return [(None, None)] * count
+        distances = self._class_answer.distances(channel_means(teacher).cpu().numpy())
+        limits = None if self.calibration is None else self.calibration.answer_limits
+        return [
+            (None if limits is None else limits.answer(self._class_answer.names, row), row)
+            for row in distances
         ]
 
     def _valid_pixels(self, class_names: Sequence[str | None]) -> torch.Tensor | None:
@@ -133,49 +170,44 @@ class Model:
         valid = np.stack([self._inspected(name) for name in class_names])
         return torch.from_numpy(valid).unsqueeze(1).to(self.device)
 
-    def _answer(
-        self,
-        picture: Picture,
-        class_name: str | None,
-        score: float | None,
-        maps: Mapping[str, NDArray[np.float32]],
-    ) -> Prediction:
+    def _predict(self, picture: Picture, stated: str | None, found: _Found | None) -> Prediction:
+        known: dict[str, Any] = {"class_name": stated, "reason": "unreadable", "pred_score": None}
         error = picture.error
-        if score is not None and not np.isfinite(score):
-            error = f"{picture.path}: the score is {score}; the model is damaged or overflowed"
-            score, maps = None, {}
+        if found is not None and not np.isfinite(found.score):
+            error = (
+                f"{picture.path}: the score is {found.score}; the model is damaged or overflowed"
+            )
+            found, known["reason"] = None, "not_finite"
+        if found is not None:
+            known = self._judge(picture, stated, found)
         return Prediction(
-            **({} if score is None else self._judgement(picture, class_name, score, maps)),
+            **known,
             path=picture.path,
             sha256=picture.sha256,
-            pred_score=score,
-            class_name=class_name,
             model=self.identity[:12],
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             error=error,
-            maps=dict(maps),
             image=picture.original,
         )
 
-    def _judgement(
-        self,
-        picture: Picture,
-        class_name: str | None,
-        score: float,
-        maps: Mapping[str, NDArray[np.float32]],
-    ) -> dict[str, Any]:
-        """What the calibration makes of a score and its map."""
-        if self.calibration is None:
-            return {}
-        limits = self.calibration.limits(class_name)
-        overall = maps["overall"]
-        size = MAP_SIZE if picture.original is None else picture.original.shape[:2]
-        mask = (overall > limits.pixel_threshold) & self._inspected(class_name)
+    def _judge(self, picture: Picture, stated: str | None, found: _Found) -> dict[str, Any]:
+        tells = self.calibration is not None and self.calibration.answer_limits is not None
+        verdict = give_verdict(
+            self.calibration,
+            found.score,
+            found.maps["overall"],
+            self._inspected(stated if stated is not None else found.answer),
+            stated=stated,
+            answer=found.answer,
+            is_unknown=found.answer is None if tells else None,
+            size=MAP_SIZE if picture.original is None else picture.original.shape[:2],
+            min_area=self.min_area,
+        )
         return {
-            "pred_label": score > limits.threshold,
-            "threshold": limits.threshold,
-            "pred_mask": mask,
-            "regions": find_regions(overall, mask, size, self.min_area),
+            **verdict,
+            "pred_score": found.score,
+            "maps": found.maps,
+            "class_distances": found.distances,
         }
 
     def _require_class(self, class_name: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,22 @@ class Prediction:
         pred_score: image score, higher is more anomalous; no upper limit.
         pred_label: true means anomalous; ``None`` until the model is calibrated.
         threshold: ``pred_label`` is ``pred_score > threshold``; ``None`` until calibrated.
-        class_name: the product class, where it is known.
+        verdict: ``ok``, ``ng`` or ``not_judged``: what to act on.
+        reason: of the verdict: ``score`` where it follows from the score, else why the picture
+            was not judged: ``unreadable``, ``not_finite``, ``not_calibrated``,
+            ``unknown_class`` or ``class_mismatch``.
+        class_name: the product class, as stated or as the model answers; ``None`` where neither
+            knows.
+        is_unknown: the model finds that the picture is of none of its classes; ``None`` where it
+            cannot tell.
         regions: ``{"box": [x, y, width, height], "area", "score"}`` of each anomalous region, in
             pixels of the picture, the highest score first; ``None`` until calibrated.
         model: the first 12 hex digits of the model's identity.
         time: of the answer, ISO 8601 in UTC.
         error: one sentence; ``None`` when the picture was judged.
         maps: float32 maps (256, 256) by name; not part of the row.
+        class_answer: the class that the model answers, whatever was stated; not part of the row.
+        class_distances: to each class, in the order of their names; not part of the row.
         pred_mask: bool (256, 256), true on anomalous pixels; not part of the row.
         image: the decoded picture, uint8 (H0, W0, 3); not part of the row.
     """
@@ -37,19 +46,24 @@ class Prediction:
     pred_score: float | None
     pred_label: bool | None = None
     threshold: float | None = None
+    verdict: Literal["ok", "ng", "not_judged"] = "not_judged"
+    reason: str = "unreadable"
     class_name: str | None = None
+    is_unknown: bool | None = None
     regions: list[dict[str, Any]] | None = None
     model: str
     time: str
     error: str | None = None
     maps: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    class_answer: str | None = field(default=None, repr=False)
+    class_distances: NDArray[np.float64] | None = field(default=None, repr=False)
     pred_mask: NDArray[np.bool_] | None = field(default=None, repr=False)
     image: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def row(self) -> dict[str, Any]:
         """The JSON row of ``predictions.jsonl``."""
-        arrays = ("maps", "pred_mask", "image")
-        return {k: v for k, v in self.__dict__.items() if k not in arrays}
+        kept_out = ("maps", "class_answer", "class_distances", "pred_mask", "image")
+        return {k: v for k, v in self.__dict__.items() if k not in kept_out}
 
 
 Progress = Callable[[str, int, int], None]

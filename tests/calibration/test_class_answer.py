@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from snlad.calibration.class_answer import AnswerLimits, ClassAnswer, fit_class_answer
+from snlad.calibration.class_answer import (
+    AnswerLimits,
+    ClassAnswer,
+    find_answer_limits,
+    fit_class_answer,
+)
 
 
 def drawn(seed: int, n: int, shift: float, d: int = 12) -> np.ndarray:
@@ -68,3 +73,22 @@ def test_it_is_two_arrays_and_the_names(answer) -> None:
     again = ClassAnswer(answer.names, **answer.to_arrays())
     points = drawn(3, 5, 1.0)
     np.testing.assert_array_equal(again.distances(points), answer.distances(points))
+
+
+def test_limits_come_from_calibration_pictures(answer) -> None:
+    distances = {
+        "a": answer.distances(drawn(11, 120, 12.0)),
+        "b": answer.distances(drawn(12, 120, 0.0)),
+    }
+    limits, rate = find_answer_limits(answer.names, distances)
+    assert rate == pytest.approx(2 / 241)
+    assert limits.scales["a"] == pytest.approx(np.median(distances["a"][:, 0]))
+    new = [answer.distances(drawn(21, 2000, 12.0)), answer.distances(drawn(22, 2000, 0.0))]
+    unknown = [limits.answer(answer.names, row) is None for part in new for row in part]
+    assert 0.001 < np.mean(unknown) < 0.025
+
+
+def test_a_class_without_calibration_pictures_gets_the_usual_scale(answer) -> None:
+    limits, rate = find_answer_limits(answer.names, {"b": answer.distances(drawn(12, 9, 0.0))})
+    assert limits.scales["a"] == limits.scales["b"]
+    assert rate == pytest.approx(1 / 10)

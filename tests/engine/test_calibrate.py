@@ -43,7 +43,7 @@ def test_a_calibrated_model_labels_by_the_threshold_of_the_class(run, normals, s
         known = model.predict(path, class_name="grey")[0]
         unknown = model.predict(path)[0]
         assert known.threshold == found.classes["grey"].threshold
-        assert unknown.threshold == found.pooled.threshold
+        assert unknown.threshold == found.limits(unknown.class_name).threshold
         for row in (known, unknown):
             assert row.pred_label is (row.pred_score > row.threshold)
         limit = found.classes["grey"].pixel_threshold
@@ -87,6 +87,55 @@ def test_the_card_says_what_is_promised_and_keeps_the_scores(run, normals, share
     assert "Of the last `snlad evaluate`" in card
     assert "at most 0.2 of good pictures are called NG" in card
     assert "promised FPR" in card
+
+
+def test_test_labels_change_no_stored_number(run, tiny_data):
+    """Swap what is called good and defect in the test split: calibration never looks there."""
+    data = open_dataset(tiny_data)
+    before = calibrate(run, load(run), data.train_normal)
+    for name in ("grey", "dark"):
+        test = tiny_data / name / "test"
+        (test / "good").rename(test / "swap")
+        (test / "spot").rename(test / "good")
+        (test / "swap").rename(test / "spot")
+    after = calibrate(run, load(run), open_dataset(tiny_data).train_normal)
+    changing = {"version", "previous", "created"}
+    assert after.model_dump(exclude=changing) == before.model_dump(exclude=changing)
+
+
+def test_the_model_answers_the_class_and_contradiction_is_not_judged(run, normals):
+    """On its own training pictures, which it must know."""
+    calibrate(run, load(run), normals)
+    model = load(run)
+    for sample in normals:
+        row = model.predict(sample.path)[0]
+        assert (row.class_name, row.is_unknown) == (sample.class_name, False)
+        assert (row.verdict, row.reason) == ("ok", "score")
+        other = "grey" if sample.class_name == "dark" else "dark"
+        wrong = model.predict(sample.path, class_name=other)[0]
+        assert (wrong.verdict, wrong.reason) == ("not_judged", "class_mismatch")
+        assert wrong.class_name == other
+
+
+def test_a_picture_of_no_class_is_never_ok(run, normals):
+    calibrate(run, load(run), normals)
+    model = load(run)
+    stripes = np.zeros((48, 48, 3), np.uint8)
+    stripes[:, ::4] = (255, 40, 0)
+    row = model.predict(stripes)[0]
+    assert (row.class_name, row.is_unknown) == (None, True)
+    assert (row.verdict, row.reason) == ("not_judged", "unknown_class")
+    stated = model.predict(stripes, class_name="grey")[0]
+    assert (stated.class_name, stated.verdict) == ("grey", "not_judged")
+    assert stated.reason == "unknown_class"
+
+
+def test_calibrating_again_keeps_how_far_is_too_far(run, normals):
+    model = load(run)
+    first = calibrate(run, model, normals)
+    second = calibrate(run, model, target_fpr=0.3)
+    assert first.answer_limits == second.answer_limits is not None
+    assert first.unknown_rate == pytest.approx(1 / 11)  # of ten pictures
 
 
 def test_a_copied_model_folder_takes_its_calibration_along(run, normals, tmp_path):
@@ -162,15 +211,23 @@ def test_evaluation_counts_what_the_thresholds_decide(run, normals, shared_data)
     calibrate(run, load(run), normals, target_fpr=0.3)
     model = load(run)
     found = evaluate(model, data)
-    assert list(found.decisions) == ["pooled threshold", "class threshold"]
-    for policy, known in (("pooled threshold", False), ("class threshold", True)):
-        alarms = escapes = 0
-        for sample in data.test:
-            name = sample.class_name if known else None
-            ng = model.predict(sample.path, class_name=name)[0].pred_label
-            alarms += ng and not sample.is_anomalous
-            escapes += sample.is_anomalous and not ng
+    policies = ["pooled threshold", "class threshold", "guessed class threshold"]
+    assert list(found.decisions) == policies
+    rows = [
+        (s.is_anomalous, *(model.predict(s.path, class_name=n)[0] for n in (s.class_name, None)))
+        for s in data.test
+    ]
+    expected = {
+        "pooled threshold": [
+            (bad, one.pred_score > model.calibration.pooled.threshold) for bad, one, _ in rows
+        ],
+        "class threshold": [(bad, known.pred_label) for bad, known, _ in rows],
+        "guessed class threshold": [(bad, guess.verdict != "ok") for bad, _, guess in rows],
+    }
+    for policy, pairs in expected.items():
         row = found.decisions[policy].pooled
-        assert (row.false_alarms, row.escapes, row.defects + row.normals) == (alarms, escapes, 8)
+        assert row.false_alarms == pairs.count((False, True)), policy
+        assert row.escapes == pairs.count((True, False)), policy
+        assert row.defects + row.normals == 8
     assert list(found.to_dict()["decisions"]["class threshold"]["defect_types"]["grey"]) == ["spot"]
     assert "decisions" not in evaluate(model, data, protocol="ader").to_dict()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from snlad.calibration.conformal import conformal_threshold
+
 UNKNOWN_RATE = 0.01
 """Share of normal pictures of known classes that may be called unknown."""
 
@@ -66,6 +68,23 @@ def fit_class_answer(
     precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
     transform = np.linalg.cholesky(precision) / spread[:, None]
     return ClassAnswer(names, transform, means @ transform)
+
+
+def find_answer_limits(
+    names: Sequence[str], distances: Mapping[str, Float[np.ndarray, "N K"]]
+) -> tuple["AnswerLimits", float]:
+    """How far is too far, from distances of calibration pictures by their class.
+
+    Returns:
+        The limits, and the share of normal pictures that they promise to call unknown at most. A
+        class without calibration pictures gets the median scale of the others.
+    """
+    scales = {name: float(np.median(d[:, names.index(name)])) for name, d in distances.items()}
+    usual = float(np.median(list(scales.values())))
+    scales = {name: max(scales.get(name, usual), 1e-12) for name in names}
+    scaled = np.concatenate(list(distances.values())) / np.array([scales[name] for name in names])
+    limit = conformal_threshold(scaled.min(axis=1), UNKNOWN_RATE)
+    return AnswerLimits(scales, limit.value), limit.attainable_fpr
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from snlad.artifacts import load_artifact, save_artifact
+from snlad.calibration.class_answer import AnswerLimits
 from snlad.calibration.conformal import conformal_threshold
 from snlad.errors import ArtifactError, UsageError
 
@@ -58,6 +59,10 @@ class Calibration(_Record):
         pooled: thresholds for pictures of unknown class, all classes taken together.
         scores: image scores of the calibration pictures by class, ascending.
         peaks: largest pixel of their smoothed maps, likewise.
+        class_scales: median distance of each class's pictures to their own class.
+        unknown_above: beyond it, in these scales, a picture belongs to no class; ``None`` where
+            the model does not tell classes.
+        unknown_rate: the promised share of normal pictures beyond it.
     """
 
     version: int = Field(ge=1)
@@ -72,6 +77,16 @@ class Calibration(_Record):
     pooled: Limits
     scores: dict[str, list[float]]
     peaks: dict[str, list[float]]
+    class_scales: dict[str, float] = {}
+    unknown_above: float | None = None
+    unknown_rate: float | None = None
+
+    @property
+    def answer_limits(self) -> AnswerLimits | None:
+        """How far from a class is too far, where the model tells classes."""
+        if self.unknown_above is None:
+            return None
+        return AnswerLimits(self.class_scales, self.unknown_above)
 
     def limits(self, class_name: str | None) -> Limits:
         """The thresholds for a picture of this class; the pooled ones where it is not known."""

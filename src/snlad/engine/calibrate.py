@@ -1,10 +1,16 @@
 """Calibration of a trained model: scores of normal pictures in, a new version of thresholds out."""
 
 import getpass
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from snlad.calibration.class_answer import find_answer_limits
 from snlad.calibration.record import (
     Calibration,
     find_limits,
@@ -18,10 +24,15 @@ from snlad.engine.rundir import write_json
 from snlad.errors import ImageError, UsageError
 from snlad.model_folder import find_model
 from snlad.predict import Model
-from snlad.types import Progress, silent
+from snlad.types import Prediction, Progress, silent
 
 TARGET_FPR = 0.05
 _BATCH = 16
+_MEASURED = {
+    *("source", "data", "scores", "peaks"),
+    *("class_scales", "unknown_above", "unknown_rate"),
+}
+"""What a version takes over from the one before where no new pictures are given."""
 
 
 def calibrate(
@@ -55,30 +66,26 @@ def calibrate(
     folder = find_model(run)
     last = load_calibration(folder, model.identity)
     if samples:
-        scores, peaks = _measure(model, samples, progress)
-        data = data_digest(samples)
+        measured = {**_measure(model, samples, progress), "data": data_digest(samples)}
+        measured["source"] = source
     elif last is not None:
-        before = last[0]
-        scores, peaks, data, source = before.scores, before.peaks, before.data, before.source
+        measured = last[0].model_dump(include=_MEASURED)
     else:
         raise UsageError(
             f"{run} has no calibration pictures; give some with --calibration DIR: "
             "normal pictures that training did not use"
         )
-    classes, pooled = find_limits(scores, peaks, target_fpr)
+    classes, pooled = find_limits(measured["scores"], measured["peaks"], target_fpr)
     calibration = Calibration(
         version=1 if last is None else last[0].version + 1,
         previous=None if last is None else last[1],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         by=_user(),
         target_fpr=target_fpr,
-        source=source,
-        data=data,
         model=model.identity,
         classes=classes,
         pooled=pooled,
-        scores=scores,
-        peaks=peaks,
+        **measured,
     )
     save_calibration(folder, calibration)
     write_json(run / "calibration.json", calibration.model_dump(mode="json"))
@@ -113,30 +120,45 @@ def warnings(calibration: Calibration) -> list[str]:
     ]
 
 
-def _measure(
-    model: Model, samples: Sequence[Sample], progress: Progress
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Scores and peaks by class, ascending."""
+def _measure(model: Model, samples: Sequence[Sample], progress: Progress) -> dict[str, Any]:
+    """Scores and peaks by class, ascending, and how far from the classes is too far."""
     require_calibration(samples, model.card.classes)
-    scores: dict[str, list[float]] = {sample.class_name: [] for sample in samples}
-    peaks: dict[str, list[float]] = {sample.class_name: [] for sample in samples}
+    scores: dict[str, list[float]] = defaultdict(list)
+    peaks: dict[str, list[float]] = defaultdict(list)
+    distances: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for prediction in _predictions(model, samples, progress):
+        name = str(prediction.class_name)
+        assert prediction.pred_score is not None
+        scores[name].append(prediction.pred_score)
+        peaks[name].append(model.peak(prediction))
+        if prediction.class_distances is not None:
+            distances[name].append(prediction.class_distances)
+    measured: dict[str, Any] = {
+        "scores": {name: sorted(values) for name, values in scores.items()},
+        "peaks": {name: sorted(values) for name, values in peaks.items()},
+    }
+    if distances:
+        stacked = {name: np.array(rows) for name, rows in distances.items()}
+        limits, rate = find_answer_limits(sorted(model.card.classes), stacked)
+        measured |= {"class_scales": dict(limits.scales), "unknown_above": limits.unknown_above}
+        measured["unknown_rate"] = rate
+    return measured
+
+
+def _predictions(
+    model: Model, samples: Sequence[Sample], progress: Progress
+) -> Iterator[Prediction]:
     done = 0
-    size = model.card.config.image_size
     paths = (sample.path for sample in samples)
+    size = model.card.config.image_size
     for pictures in load_batches(paths, size, _BATCH, keep_original=False):
         names = [sample.class_name for sample in samples[done : done + len(pictures)]]
         for prediction in model.judge(pictures, names):
-            if prediction.error is not None or prediction.pred_score is None:
-                raise ImageError(str(prediction.error))
-            name = str(prediction.class_name)
-            scores[name].append(prediction.pred_score)
-            peaks[name].append(model.peak(prediction))
+            if prediction.error is not None:
+                raise ImageError(prediction.error)
+            yield prediction
         done += len(pictures)
         progress("calibrating", done, len(samples))
-    return (
-        {name: sorted(values) for name, values in scores.items()},
-        {name: sorted(values) for name, values in peaks.items()},
-    )
 
 
 def _user() -> str:

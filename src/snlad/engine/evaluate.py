@@ -7,7 +7,7 @@ from snlad.data.loading import load_batches
 from snlad.data.masks import read_truth
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
-from snlad.engine.evaluation import Evaluation, decide
+from snlad.engine.evaluation import Evaluation, Judged, decide
 from snlad.errors import DataError, MetricError
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.protocols import find_protocol
@@ -53,13 +53,13 @@ def evaluate(
     rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
     notes: list[str] = []
     kept = 0
-    judged: list[tuple[Sample, float]] = []
+    judged: list[Judged] = []
     for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
         if prediction.error is None:
             mask, was_kept = read_truth(sample, MAP_SIZE, rules.mask)
             kept += was_kept
             has_pixels = sample.class_name in masked and mask is not None
-            judged.append((sample, _score(prediction)))
+            judged.append(Judged(sample, _score(prediction), prediction.class_answer))
             evaluator.add(
                 sample.class_name,
                 score=_score(prediction),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from snlad.calibration.record import Calibration, Limits
+from snlad.calibration.record import Calibration
 from snlad.data.samples import Sample
 from snlad.metrics.decisions import Decision, DecisionTable, decision_table
 from snlad.metrics.scores import ScoreTable
@@ -18,7 +18,9 @@ class Evaluation:
         table: the seven numbers.
         notes: one sentence for each thing that a reader should know.
         decisions: what the thresholds in force decide, by policy: ``pooled threshold`` for all
-            pictures, ``class threshold`` for each by its true class; empty without thresholds.
+            pictures, ``class threshold`` for each by its true class, ``guessed class threshold``
+            by the class that the model answers, where a picture of none counts as NG because
+            nobody passes it; empty without thresholds.
     """
 
     table: ScoreTable
@@ -31,25 +33,39 @@ class Evaluation:
         return self.table.to_dict() | ({"decisions": decisions} if decisions else {})
 
 
-def decide(
-    calibration: Calibration, judged: Sequence[tuple[Sample, float]]
-) -> dict[str, DecisionTable]:
-    """Decisions on scored test pictures, under one threshold for all and under each class's own."""
+@dataclass(frozen=True)
+class Judged:
+    """A scored test picture and the class that the model answered, if it can tell."""
 
-    def table(limits: Sequence[Limits]) -> DecisionTable:
-        return decision_table(
-            [
-                Decision(
-                    sample.class_name,
-                    sample.defect_type,
-                    sample.is_anomalous,
-                    score > limit.threshold,
-                )
-                for (sample, score), limit in zip(judged, limits, strict=True)
-            ]
-        )
+    sample: Sample
+    score: float
+    answer: str | None
 
-    return {
-        "pooled threshold": table([calibration.pooled] * len(judged)),
-        "class threshold": table([calibration.limits(sample.class_name) for sample, _ in judged]),
+
+def decide(calibration: Calibration, judged: Sequence[Judged]) -> dict[str, DecisionTable]:
+    """Decisions on scored test pictures, under each policy."""
+    decisions = {
+        "pooled threshold": _table(
+            judged, [one.score > calibration.pooled.threshold for one in judged]
+        ),
+        "class threshold": _table(
+            judged,
+            [one.score > calibration.limits(one.sample.class_name).threshold for one in judged],
+        ),
     }
+    if calibration.answer_limits is not None:
+        guessed = [
+            one.answer is None or one.score > calibration.limits(one.answer).threshold
+            for one in judged
+        ]
+        decisions["guessed class threshold"] = _table(judged, guessed)
+    return decisions
+
+
+def _table(judged: Sequence[Judged], is_ng: Sequence[bool]) -> DecisionTable:
+    return decision_table(
+        [
+            Decision(s.class_name, s.defect_type, s.is_anomalous, ng)
+            for s, ng in zip((one.sample for one in judged), is_ng, strict=True)
+        ]
+    )

@@ -7,16 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snlad.calibration.class_answer import ClassAnswer, fit_class_answer
 from snlad.calibration.record import discard_calibrations
 from snlad.data.roi import Rois, fit_roi
 from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
 from snlad.model_folder import ModelCard, save_model
+from snlad.models.statistics import channel_means
 from snlad.models.weights import weights_license
 from snlad.report.curves import draw_curves
 from snlad.types import MAP_SIZE
 
 _SCALE_PICTURES = 256
+_CLASS_PICTURES = 250
 _BATCH = 16
 
 _NormalMaps = list[tuple[dict[str, Tensor], Tensor | None]]
@@ -52,7 +55,26 @@ def finish_training(
     )
     draw_curves(training.run.read_log(), training.run.curves_file)
     discard_calibrations(training.run.model)  # of a run that was killed while it ended
-    save_model(training.run.model, detector, card, rois)
+    answer = _fit_classes(training, samples)
+    save_model(training.run.model, detector, card, rois, answer)
+
+
+def _fit_classes(training: Training, samples: Sequence[Sample]) -> ClassAnswer:
+    """Learn to tell the classes apart, from a few hundred pictures of each."""
+    by_class: dict[str, list[int]] = {}
+    for index, sample in enumerate(samples):
+        by_class.setdefault(sample.class_name, []).append(index)
+    chosen = [
+        members[int(at)]
+        for members in by_class.values()
+        for at in np.unique(np.linspace(0, len(members) - 1, _CLASS_PICTURES).round())
+    ]
+    parts = []
+    for start in range(0, len(chosen), _BATCH):
+        _, teacher = training.data.batch(chosen[start : start + _BATCH])
+        parts.append(channel_means(teacher).cpu().numpy())
+        training.progress("learning the classes", start + len(parts[-1]), len(chosen))
+    return fit_class_answer(np.concatenate(parts), [samples[i].class_name for i in chosen])
 
 
 def _normal_maps(training: Training, samples: Sequence[Sample], rois: Rois) -> _NormalMaps:

@@ -60,8 +60,8 @@ defect.
 ## Limits
 
 The scores hold for pictures like the training pictures: same cameras, light, poses and classes.
-A picture of a product that was never trained is not recognised as such. Defects smaller than a
-few pixels at the input size above can be lost in the resize.
+Without thresholds, a picture of a product that was never trained is not recognised as such.
+Defects smaller than a few pixels at the input size above can be lost in the resize.
 """
 
 
