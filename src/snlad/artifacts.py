@@ -160,6 +160,7 @@ def _read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     try:
         body = json.loads(path.read_bytes())
         schema, stated = body["schema"], body.pop("identity")
+        found = digest(body)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ArtifactError(f"{path} is not a snlad manifest; copy the folder again") from None
     if schema != SCHEMA_VERSION or isinstance(schema, bool):
@@ -167,7 +168,7 @@ def _read_manifest(folder: Path, kind: str) -> dict[str, Any]:
             f"{path} has schema {schema!r}, this snlad reads {SCHEMA_VERSION}; "
             "use the snlad version that wrote it or train again"
         )
-    if digest(body) != stated or body.get("kind") != kind:
+    if found != stated or body.get("kind") != kind:
         raise ArtifactError(f"{path} was changed after it was saved; copy the folder again")
     try:
         return {**_Manifest.model_validate(body).model_dump(), "identity": stated}

@@ -63,7 +63,10 @@ def fit_class_answer(
     means = np.stack([points[labels == k].mean(axis=0) for k in range(len(names))])
     inside = points - means[labels]
     spread = np.sqrt(np.square(inside).mean(axis=0)) + 1e-12
-    covariance, _ = ledoit_wolf(inside / spread, assume_centered=True)
+    scaled = inside / spread
+    covariance = (
+        ledoit_wolf(scaled, assume_centered=True)[0] if len(points) > 1 else np.eye(len(spread))
+    )
     floor = 1e-6 * np.trace(covariance) / len(covariance) + 1e-12
     precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
     transform = np.linalg.cholesky(precision) / spread[:, None]

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 finished with error rows or a failed gate, 2 wrong use, 13
 signal.
 """
 
+import io
 import logging
 import re
 import sys
@@ -55,6 +56,9 @@ def _options(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
+    for stream in (sys.stdout, sys.stderr):  # a file name may hold what no terminal can show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("timm", "PIL", "matplotlib", "jax"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

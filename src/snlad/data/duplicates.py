@@ -1,13 +1,15 @@
 """Exact and near duplicates among pictures.
 
-Exact: the same bytes. Near: the same picture after another compression or size, and no more than
-that, because products on one fixture look alike without being the same picture. Two pictures are
-near when, as 32 x 32 grey thumbnails, they differ by at most 0.75 grey levels of 255 on average, by
-at most 4 anywhere and by at most a fifth of their contrast; a 64-bit hash of the thumbnail's low
-frequencies finds the candidates. In each of 15 classes of industrial pictures (6,016 in all), at
-least 99 % of the copies saved as JPEG of quality 60 or shrunk to 70 % lie within these limits.
+Exact: the same pixels, whatever the file. Near: the same picture after another compression or
+size, and no more than that, because products on one fixture look alike without being the same
+picture. Two pictures are near when, as 32 x 32 grey thumbnails, they differ by at most 0.75 grey
+levels of 255 on average, by at most 4 anywhere and by at most a fifth of their contrast; a 64-bit
+hash of the thumbnail's low frequencies finds the candidates. In each of 15 classes of industrial
+pictures (6,016 in all), at least 99 % of the copies saved as JPEG of quality 60 or shrunk to 70 %
+lie within these limits.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ class Fingerprint:
     """What is kept of a picture to find its copies: about 1 KB.
 
     Attributes:
-        sha256: Of the file's bytes, hex.
+        sha256: Of the decoded pixels, hex.
         thumbnail: (32, 32) grey.
         frequencies: 64 bits, which low frequencies lie above their median.
     """
@@ -42,8 +44,9 @@ class Fingerprint:
     frequencies: np.uint64
 
 
-def fingerprint(image: NDArray[np.uint8], sha256: str) -> Fingerprint:
+def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
     """Make the fingerprint of an (H0, W0, 3) picture."""
+    sha256 = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
     grey = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     thumbnail = np.array(grey)
     low = dctn(thumbnail.astype(np.float64))[:8, :8].ravel()
@@ -52,7 +55,7 @@ def fingerprint(image: NDArray[np.uint8], sha256: str) -> Fingerprint:
 
 
 def exact_duplicates(prints: Sequence[Fingerprint]) -> list[list[int]]:
-    """Group the positions of equal files; only groups of two and more."""
+    """Group the positions of equal pictures; only groups of two and more."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, one in enumerate(prints):
         groups[one.sha256].append(index)
@@ -64,13 +67,13 @@ def near_duplicates(prints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
     if not prints:
         return []
     hashes = np.array([one.frequencies for one in prints])
-    files = np.unique([one.sha256 for one in prints], return_inverse=True)[1]
+    pixels = np.unique([one.sha256 for one in prints], return_inverse=True)[1]
     thumbnails = np.stack([one.thumbnail.ravel() for one in prints])
     sums = [_block_sums(thumbnails, blocks) for blocks in (1, 2, 4, 8)]
     first = np.full(len(prints), -1)
     for earlier in range(len(prints) - 1):
         rest = slice(earlier + 1, None)
-        alike = (first[rest] < 0) & (files[rest] != files[earlier])
+        alike = (first[rest] < 0) & (pixels[rest] != pixels[earlier])
         alike &= np.bitwise_count(hashes[rest] ^ hashes[earlier]) <= HASH_BITS
         later = np.flatnonzero(alike) + earlier + 1
         for level in sums:  # blocks differ by no more than their pixels do: coarse to fine

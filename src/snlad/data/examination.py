@@ -38,7 +38,7 @@ def examine(sample: Sample) -> Examined | str:
     """Examine one picture and its mask, or return the sentence why the picture cannot be read."""
     name = str(sample.path)
     try:
-        data, sha256 = read_file(sample.path)
+        data, _ = read_file(sample.path)
         picture = decode(data, name)
         image = to_rgb(picture, name)
     except ImageError as error:
@@ -47,7 +47,7 @@ def examine(sample: Sample) -> Examined | str:
     return Examined(
         mode=picture.mode,
         size=size,
-        print=fingerprint(image, sha256),
+        print=fingerprint(image),
         measures=measure(image, len(data)),
         mask_problems=_mask_problems(sample, size),
     )

@@ -13,7 +13,7 @@ from snlad.data.duplicates import (
     fingerprint,
     near_duplicates,
 )
-from snlad.data.images import read_file, read_image
+from snlad.data.images import read_image
 from snlad.data.samples import Sample
 
 AT_LEAST = 20
@@ -61,8 +61,7 @@ def hold_out(
 
 
 def _fingerprint(sample: Sample) -> Fingerprint:
-    data, sha256 = read_file(sample.path)
-    return fingerprint(read_image(data, name=str(sample.path)), sha256)
+    return fingerprint(read_image(sample.path))
 
 
 def _groups(samples: Sequence[Sample], prints: Sequence[Fingerprint]) -> list[list[int]]:

@@ -8,6 +8,7 @@ DIR/maps/NAME/000000_STEM.tiff   float map (256, 256)
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -48,6 +49,8 @@ def write_predictions(
     """
     _require_maps(model, map_names)
     rows = out / "predictions.jsonl"
+    if out.is_file():
+        raise UsageError(f"--out {out} is a file; give a folder")
     if rows.exists():
         raise UsageError(f"{rows} exists; give another --out or move it away")
     predictions = model.stream(paths, class_name=class_name)
@@ -56,9 +59,11 @@ def write_predictions(
     done = failed = 0
     with rows.open("x", encoding="utf-8") as file:
         for prediction in predictions:
-            file.write(json.dumps(prediction.row(), allow_nan=False) + "\n")
             if prediction.error is None:
-                _write_pictures(model, prediction, out, _file_stem(done, prediction), map_names)
+                stem = _file_stem(done, prediction)
+                prediction = _write_pictures(model, prediction, out, stem, map_names)
+            file.write(json.dumps(prediction.row(), allow_nan=False) + "\n")
+            file.flush()  # a killed job keeps its rows
             done, failed = done + 1, failed + (prediction.error is not None)
             progress(done)
     return done, failed
@@ -91,7 +96,20 @@ def _file_stem(index: int, prediction: Prediction) -> str:
 
 def _write_pictures(
     model: Model, prediction: Prediction, out: Path, stem: str, map_names: Sequence[str]
-) -> None:
-    draw_overlay(model, prediction).save(out / "overlays" / f"{stem}.png")
+) -> Prediction:
+    """Write a picture's files; one that is too large to draw becomes a row with an error."""
+    try:
+        draw_overlay(model, prediction).save(out / "overlays" / f"{stem}.png")
+    except MemoryError:
+        return replace(
+            prediction,
+            pred_score=None,
+            pred_label=None,
+            regions=None,
+            verdict="not_judged",
+            reason="unreadable",
+            error=f"{prediction.path}: no memory to draw its heat map; shrink the picture",
+        )
     for name in map_names:
         write_tiff(out / "maps" / name / f"{stem}.tiff", prediction.maps[name])
+    return prediction

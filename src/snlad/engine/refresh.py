@@ -1,8 +1,11 @@
 """The model card, written again when something new is known of a model."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
+from snlad.errors import MetricError
+from snlad.metrics.scores import ScoreTable
 from snlad.model_folder import find_model, write_card
 from snlad.predict import Model
 
@@ -10,6 +13,10 @@ from snlad.predict import Model
 def refresh_card(run: Path, model: Model) -> None:
     """Write the card with the last evaluation's scores and the calibration in force."""
     scores = run / "scores.json"
-    known = json.loads(scores.read_text(encoding="utf-8")) if scores.exists() else None
+    known = None
+    if scores.exists():
+        # Damaged, or of another version: the card goes without.
+        with suppress(ValueError, MetricError):
+            known = ScoreTable.from_dict(json.loads(scores.read_bytes())).to_dict()
     limits = None if model.calibration is None else model.calibration.model_dump(mode="json")
     write_card(find_model(run), model.card, model.identity, known, limits)

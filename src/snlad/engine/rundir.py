@@ -13,7 +13,8 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,13 @@ from typing import Any
 from snlad import __version__
 from snlad.artifacts import write_atomically
 from snlad.config import Config
-from snlad.errors import ConfigError, UsageError
+from snlad.errors import (
+    ArtifactError,
+    ConfigError,
+    SnladError,
+    TrainingError,
+    UsageError,
+)
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pillow", "safetensors", "pydantic")
 
@@ -63,6 +70,33 @@ class RunFolder:
         except OSError as error:
             raise UsageError(f"--out {self.path} cannot be written: {error.strerror}") from None
 
+    def require_outside(self, data: Path) -> None:
+        """Refuse a run inside the data set, where its pictures would be trained on one day.
+
+        Raises:
+            UsageError: it is.
+        """
+        if self.path.resolve().is_relative_to(data.resolve()):
+            raise UsageError(f"--out {self.path} lies inside the data set {data}; put it elsewhere")
+
+    @contextmanager
+    def forgotten_on_error(self, *, unless: bool) -> Iterator[None]:
+        """Leave no run behind, unless it is resumed, when something is wrong before the first step.
+
+        What the user interrupts stays, to be resumed.
+        """
+        try:
+            yield
+        except TrainingError:
+            raise
+        except SnladError:
+            if not unless:
+                for path in (self.config_file, self.path / "versions.json"):
+                    path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    self.path.rmdir()  # only where nothing else is in it
+            raise
+
     @property
     def is_finished(self) -> bool:
         """Whether the model is saved and nothing is left to do after it."""
@@ -84,7 +118,7 @@ class RunFolder:
         if not self.log_file.exists():
             return []
         lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return [_read_json(self.log_file, line) for line in lines if line.endswith("\n")]
 
     def rewind_log(self, step: int) -> None:
         """Drop the rows after ``step``, which training is about to write again."""
@@ -93,7 +127,7 @@ class RunFolder:
         write_atomically(self.log_file, text.encode())
 
     def _require_same(self, config: Config) -> None:
-        stored = json.loads(self.config_file.read_text(encoding="utf-8"))
+        stored = _read_json(self.config_file, self.config_file.read_text(encoding="utf-8"))
         asked = config.model_dump(mode="json")
         if stored != asked:
             changed = sorted(key for key in asked if stored.get(key) != asked[key])
@@ -101,6 +135,14 @@ class RunFolder:
                 f"{self.path} was started with other values of {', '.join(changed)}; "
                 "resume with the same method, config and seed, or give another --out"
             )
+
+
+def _read_json(path: Path, text: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ArtifactError(f"{path} is damaged ({error}); give another --out") from None
+    return content
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -24,6 +24,7 @@ from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.errors import TrainingError
 from snlad.models.cram import Cram
 from snlad.predict import load
+from snlad.pyramid import Pyramid
 from snlad.types import Progress, silent
 
 __all__ = ["OwnParts", "train"]
@@ -74,14 +75,24 @@ def train(
         require_calibration(require_normals(calibration, {}), {s.class_name for s in samples})
     hardware = choose_hardware(choose_device(device), config.train)
     run = RunFolder(Path(out))
+    if dataset.layout not in ("manifest", "ader"):  # these name their pictures one by one
+        run.require_outside(dataset.root)
     run.start(config, describe_hardware(hardware), resume=resume)
     if run.is_finished:
         logger.info("%s is already finished; nothing was done", run.path)
         return run.path
     with torch.random.fork_rng(), stop_signals() as stop:
-        training = prepare(
-            samples, run, config, hardware, own, rois, progress=_watch(progress, stop), stop=stop
-        )
+        with run.forgotten_on_error(unless=resume):
+            training = prepare(
+                samples,
+                run,
+                config,
+                hardware,
+                own,
+                rois,
+                progress=_watch(progress, stop),
+                stop=stop,
+            )
         begin(training)
         _run_steps(training, started)
         finish_training(training, samples, rois, own.names, started)
@@ -130,8 +141,7 @@ def _run_steps(training: Training, started: float) -> None:
         images, teacher = training.data.batch(
             batch_indices(step, n_images, settings.batch_size, config.seed)
         )
-        with training.hardware.autocast():
-            reproduced = student(images, teacher)
+        reproduced = _reproduce(training, images, teacher)
         terms = training.loss(teacher, reproduced)
         loss = torch.stack(list(terms.values())).sum()
 
@@ -155,6 +165,20 @@ def _run_steps(training: Training, started: float) -> None:
                 "the same command with --resume goes on from there",
                 interrupted=True,
             )
+
+
+def _reproduce(training: Training, images: Tensor, teacher: Pyramid) -> Pyramid:
+    try:
+        with training.hardware.autocast():
+            reproduced: Pyramid = training.detector.student(images, teacher)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise TrainingError(
+            f"a batch of {len(images)} leaves one value a channel to normalise; "
+            "raise train.batch_size or image_size, or give more pictures"
+        ) from None
+    return reproduced
 
 
 def _log_row(

@@ -20,6 +20,8 @@ MAX_OPACITY = 0.75  # the picture stays visible under the hottest colour
 ROI_COLOUR = (0, 190, 255)
 GAP_PX = 4
 CAPTION_PX = 18
+STRIP_PIXELS = 1 << 22
+"""Drawn at once, so that a large picture needs little more memory than itself."""
 
 
 def restore_size(anomaly_map: Map, size: tuple[int, int]) -> Map:
@@ -48,15 +50,30 @@ def overlay(
     """
     if not low < high:
         raise UsageError(f"the colour scale {low} to {high} is empty: give low below high")
-    heat = np.clip((restore_size(anomaly_map, image.shape[:2]) - low) / (high - low), 0, 1)
-    if roi is not None:
-        heat = np.where(roi, heat, 0)
-    grey = np.asarray(Image.fromarray(image).convert("L"), dtype=float)[..., None]
-    opacity = MAX_OPACITY * np.sqrt(heat)[..., None]
-    blend: Picture = np.rint(grey + opacity * (_colours(heat) - grey)).astype(np.uint8)
+    blend = np.empty_like(image)
+    rows = max(1, STRIP_PIXELS // image.shape[1])
+    for top in range(0, len(image), rows):
+        strip = slice(top, min(top + rows, len(image)))
+        heat = (_restore_rows(anomaly_map, image.shape[:2], strip) - low) / (high - low)
+        heat = np.clip(heat, 0, 1)
+        if roi is not None:
+            heat = np.where(roi[strip], heat, 0)
+        grey = np.asarray(Image.fromarray(image[strip]).convert("L"), dtype=float)[..., None]
+        opacity = MAX_OPACITY * np.sqrt(heat)[..., None]
+        blend[strip] = np.rint(grey + opacity * (_colours(heat) - grey))
     if roi is not None:
         blend[_border(roi)] = ROI_COLOUR
     return blend
+
+
+def _restore_rows(anomaly_map: Map, size: tuple[int, int], rows: slice) -> Map:
+    """Some rows of the map at the picture's own size, as ``restore_size`` gives them."""
+    per_row = anomaly_map.shape[0] / size[0]
+    box = (0.0, rows.start * per_row, float(anomaly_map.shape[1]), rows.stop * per_row)
+    resized = Image.fromarray(anomaly_map).resize(
+        (size[1], rows.stop - rows.start), Image.Resampling.BILINEAR, box=box
+    )
+    return np.asarray(resized, dtype=np.float32)
 
 
 def _colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
