@@ -225,3 +225,12 @@ def test_a_write_that_fails_leaves_no_temporary_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         artifacts.write_atomically(tmp_path / "x", b"data")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
+def test_a_number_that_is_none_is_refused_in_one_sentence(tmp_path, number):
+    save_artifact(tmp_path, "model", {"seconds": 1.5}, {})
+    file = tmp_path / "model.json"
+    file.write_text(file.read_text().replace("1.5", number))
+    with pytest.raises(ArtifactError, match="is not a snlad manifest"):
+        load_artifact(tmp_path, "model")

@@ -240,3 +240,12 @@ def test_a_newline_in_a_name_breaks_no_line(tmp_path: Path, paint: Paint) -> Non
     )
     text = check_dataset(Dataset(tmp_path, "manifest", (sample,))).render()
     assert r"'de\nnt' 1" in text
+
+
+def test_the_same_pixels_in_another_file_are_the_same_picture(mvtec_root: Path) -> None:
+    with Image.open(mvtec_root / "bolt/train/good/0.png") as picture:
+        picture.save(mvtec_root / "bolt/test/good/9.png", compress_level=0)
+    found = check(mvtec_root)
+    assert ("error", "same picture in train and test") in {
+        (finding.severity, finding.kind) for finding in found.findings
+    }

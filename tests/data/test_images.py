@@ -389,3 +389,16 @@ def test_inputs_are_planes_in_the_unit_range() -> None:
     assert planes.flags.c_contiguous
     np.testing.assert_array_equal(planes[1, 2], np.float32(batch[1, :, :, 2]) / np.float32(255))
     assert to_input(np.full((1, 1, 1, 3), 255, np.uint8)).max() == 1.0
+
+
+# Python reserves what it is told to read at most, even for a file of a few bytes.
+def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    import tracemalloc
+
+    path = tmp_path / "small.png"
+    path.write_bytes(encode(Image.new("RGB", (4, 4))))
+    tracemalloc.start()
+    read_file(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1e6

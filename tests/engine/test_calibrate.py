@@ -231,3 +231,10 @@ def test_evaluation_counts_what_the_thresholds_decide(run, normals, shared_data)
         assert row.defects + row.normals == 8
     assert list(found.to_dict()["decisions"]["class threshold"]["defect_types"]["grey"]) == ["spot"]
     assert "decisions" not in evaluate(model, data, protocol="ader").to_dict()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"protocol": "snlad-v1"}'])
+def test_damaged_scores_do_not_stop_a_calibration(run, normals, content):
+    (run / "scores.json").write_text(content)
+    calibrate(run, load(run), normals)
+    assert "snlad evaluate RUN DATA` measures them" in (run / "model" / "README.md").read_text()

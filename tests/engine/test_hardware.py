@@ -179,3 +179,8 @@ def test_a_depthwise_convolution_in_float32_computes_and_learns_the_same():
     layers.zero_grad()
     placed(x).sum().backward()  # without autocast: everything is float32, and nothing changed
     assert torch.allclose(layers[1].weight.grad, expected)
+
+
+def test_a_device_that_computes_nothing_is_refused():
+    with pytest.raises(UsageError, match="--device meta is none"):
+        choose_device("meta")

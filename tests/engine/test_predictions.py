@@ -118,3 +118,39 @@ def test_the_inspected_part_is_drawn(model, pictures):
         del model.rois["dark"]
     assert (drawn[24] != plain[24]).any()
     assert np.ptp(drawn[5].astype(int), axis=-1).max() == 0
+
+
+def test_a_picture_too_large_to_draw_is_one_error_row_and_the_job_goes_on(
+    model, pictures, tmp_path, monkeypatch
+):
+    from snlad.engine import predictions
+
+    def draw(given, prediction):
+        if prediction.path == str(pictures[0]):
+            raise MemoryError
+        return draw_overlay(given, prediction)
+
+    monkeypatch.setattr(predictions, "draw_overlay", draw)
+    done, failed = write_predictions(model, pictures, tmp_path / "out")
+    assert (done, failed) == (len(pictures), 1)
+    first, *others = rows(tmp_path / "out")
+    assert first["error"].endswith("no memory to draw its heat map; shrink the picture")
+    assert (first["pred_score"], first["verdict"]) == (None, "not_judged")
+    assert all(row["error"] is None for row in others)
+
+
+def test_every_row_is_on_disk_as_soon_as_it_is_told(model, pictures, tmp_path):
+    seen = []
+    write_predictions(
+        model,
+        pictures,
+        tmp_path / "out",
+        progress=lambda count: seen.append((count, len(rows(tmp_path / "out")))),
+    )
+    assert seen == [(n, n) for n in range(1, len(pictures) + 1)]
+
+
+def test_a_file_in_place_of_the_folder_is_refused(model, pictures, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(UsageError, match="is a file; give a folder"):
+        write_predictions(model, pictures, tmp_path / "out")

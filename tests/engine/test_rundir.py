@@ -7,7 +7,7 @@ import pytest
 from snlad.config import make_config
 from snlad.engine import rundir
 from snlad.engine.rundir import RunFolder, write_json
-from snlad.errors import ConfigError, UsageError
+from snlad.errors import ArtifactError, ConfigError, DataError, TrainingError, UsageError
 
 
 @pytest.fixture
@@ -74,3 +74,35 @@ def test_a_value_that_is_no_json_number_never_enters_a_file(run, tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"loss": float("inf")})
     assert not (tmp_path / "x.json").exists()
+
+
+def test_a_damaged_configuration_or_log_is_one_sentence(run):
+    run.config_file.write_text("{")
+    with pytest.raises(ArtifactError, match=r"config\.json is damaged"):
+        run.start(make_config("rd"), {}, resume=True)
+    run.log_file.write_text('{"step": 1}\nno json\n{"step": 2}\n')
+    with pytest.raises(ArtifactError, match=r"log\.jsonl is damaged"):
+        run.read_log()
+
+
+def test_a_run_inside_its_data_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="lies inside the data set"):
+        RunFolder(tmp_path / "data" / "run").require_outside(tmp_path / "data")
+    RunFolder(tmp_path / "data run").require_outside(tmp_path / "data")
+
+
+def test_an_error_before_the_first_step_leaves_no_run(tmp_path):
+    new = RunFolder(tmp_path / "run")
+    new.start(make_config("rd"), {}, resume=False)
+    with pytest.raises(DataError), new.forgotten_on_error(unless=False):
+        raise DataError("bad")
+    assert not new.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "resume"), [(TrainingError("stop", interrupted=True), False), (DataError("x"), True)]
+)
+def test_what_can_be_resumed_stays(run, error, resume):
+    with pytest.raises(type(error)), run.forgotten_on_error(unless=resume):
+        raise error
+    assert run.config_file.exists()

@@ -30,6 +30,7 @@ from snlad.errors import (
     ImageError,
     TrainingError,
     UsageError,
+    WeightsError,
 )
 
 
@@ -436,3 +437,25 @@ def test_the_learning_rate_rises_linearly_and_falls_to_nothing():
 
 def test_no_warm_up_starts_at_the_peak():
     assert learning_rate(0, 10, TrainConfig(learning_rate=0.3, warmup_share=0.0)) == 0.3
+
+
+def test_a_run_that_could_not_begin_can_begin_again(tiny_data, tmp_path, tiny_settings):
+    missing = {**tiny_settings["teacher"], "weights": str(tmp_path / "no.safetensors")}
+    data = open_dataset(tiny_data)
+    with pytest.raises(WeightsError):
+        train(data, tmp_path / "run", make_config(**{**tiny_settings, "teacher": missing}))
+    assert len(numbers(train(data, tmp_path / "run", make_config(**tiny_settings)))) == 4
+
+
+def test_a_batch_with_nothing_to_normalise_is_one_sentence(tiny_data, tmp_path, tiny_settings):
+    teacher = {**tiny_settings["teacher"], "levels": (2, 3, 4)}
+    settings_ = {**tiny_settings["train"], "batch_size": 1}
+    config = make_config(**{**tiny_settings, "teacher": teacher, "train": settings_})
+    with pytest.raises(TrainingError, match=r"raise train\.batch_size"):
+        train(open_dataset(tiny_data), tmp_path / "run", config)
+
+
+def test_a_run_inside_its_data_is_refused_and_nothing_is_written(tiny_data, tiny_settings):
+    with pytest.raises(UsageError, match="lies inside the data set"):
+        train(open_dataset(tiny_data), tiny_data / "run", make_config(**tiny_settings))
+    assert not (tiny_data / "run").exists()

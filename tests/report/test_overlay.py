@@ -245,3 +245,17 @@ def test_captions_are_written_above_their_columns() -> None:
     assert changed[:18, :80].any()
     assert not changed[18:].any()
     assert not changed[:, 80:].any()
+
+
+# Strips bound the memory and must not show.
+@pytest.mark.parametrize("size", [(41, 60), (97, 33), (300, 500)])
+def test_strips_draw_what_one_piece_draws(size, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = default_rng(0)
+    image = random.integers(0, 256, (*size, 3), np.uint8)
+    anomaly_map = random.random((16, 16), np.float32)
+    roi = box(size, 3, 4, size[0] - 5, size[1] - 6)
+    whole = overlay(image, anomaly_map, 0.2, 0.9, roi)
+    monkeypatch.setattr("snlad.report.overlay.STRIP_PIXELS", 7 * size[1])
+    np.testing.assert_array_equal(overlay(image, anomaly_map, 0.2, 0.9, roi), whole)
+    monkeypatch.setattr("snlad.report.overlay.STRIP_PIXELS", 1)
+    np.testing.assert_array_equal(overlay(image, anomaly_map, 0.2, 0.9, roi), whole)

@@ -16,7 +16,7 @@ def refresh_card(run: Path, model: Model) -> None:
     known = None
     if scores.exists():
         # Damaged, or of another version: the card goes without.
-        with suppress(ValueError, MetricError):
-            known = ScoreTable.from_dict(json.loads(scores.read_bytes())).to_dict()
+        with suppress(ValueError, TypeError, MetricError):
+            known = ScoreTable.from_dict(dict(json.loads(scores.read_bytes()))).to_dict()
     limits = None if model.calibration is None else model.calibration.model_dump(mode="json")
     write_card(find_model(run), model.card, model.identity, known, limits)

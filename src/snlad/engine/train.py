@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 
@@ -24,7 +25,6 @@ from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.errors import TrainingError
 from snlad.models.cram import Cram
 from snlad.predict import load
-from snlad.pyramid import Pyramid
 from snlad.types import Progress, silent
 
 __all__ = ["OwnParts", "train"]
@@ -93,8 +93,9 @@ def train(
                 progress=_watch(progress, stop),
                 stop=stop,
             )
-        begin(training)
-        _run_steps(training, started)
+        with _one_value_refused():
+            begin(training)
+            _run_steps(training, started)
         finish_training(training, samples, rois, own.names, started)
         if calibration is not None:
             _calibrate(training, calibration, own, progress)
@@ -125,6 +126,20 @@ def _watch(progress: Progress, stop: Sequence[int]) -> Progress:
     return watch
 
 
+@contextmanager
+def _one_value_refused() -> Iterator[None]:
+    """Say what to change where a batch is too small to be normalised."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise TrainingError(
+            "a batch leaves one value a channel to normalise; "
+            "raise train.batch_size or image_size, or give more pictures"
+        ) from None
+
+
 def _run_steps(training: Training, started: float) -> None:
     config, settings = training.config, training.config.train
     student, optimizer = training.detector.student, training.optimizer
@@ -141,7 +156,8 @@ def _run_steps(training: Training, started: float) -> None:
         images, teacher = training.data.batch(
             batch_indices(step, n_images, settings.batch_size, config.seed)
         )
-        reproduced = _reproduce(training, images, teacher)
+        with training.hardware.autocast():
+            reproduced = student(images, teacher)
         terms = training.loss(teacher, reproduced)
         loss = torch.stack(list(terms.values())).sum()
 
@@ -165,20 +181,6 @@ def _run_steps(training: Training, started: float) -> None:
                 "the same command with --resume goes on from there",
                 interrupted=True,
             )
-
-
-def _reproduce(training: Training, images: Tensor, teacher: Pyramid) -> Pyramid:
-    try:
-        with training.hardware.autocast():
-            reproduced: Pyramid = training.detector.student(images, teacher)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise TrainingError(
-            f"a batch of {len(images)} leaves one value a channel to normalise; "
-            "raise train.batch_size or image_size, or give more pictures"
-        ) from None
-    return reproduced
 
 
 def _log_row(
