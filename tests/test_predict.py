@@ -187,6 +187,34 @@ def test_outside_a_roi_nothing_counts(tiny_data, tmp_path, tiny_settings):
     assert model.predict(picture, class_name="dark")[0].pred_score != limited.pred_score
 
 
+def test_nothing_outside_a_roi_moves_a_score_a_map_or_a_training(
+    tiny_data, tmp_path, tiny_settings
+):
+    """The same pictures with noise painted over all that is not inspected."""
+    roi = np.zeros((48, 48), bool)
+    roi[:, 16:] = True
+    painted = shutil.copytree(tiny_data, tmp_path / "painted")
+    random = np.random.default_rng(0)
+    for path in painted.glob("grey/t*/*/*.png"):
+        pixels = np.array(Image.open(path))
+        pixels[:, :16] = random.integers(0, 256, (48, 16, 3))
+        Image.fromarray(pixels).save(path)
+    config = make_config(**tiny_settings)
+    models = [
+        load(train(open_dataset(root), tmp_path / name, config, rois={"grey": roi}))
+        for name, root in (("a", tiny_data), ("b", painted))
+    ]
+    for path in tiny_data.glob("grey/test/*/*.png"):
+        other = painted / path.relative_to(tiny_data)
+        rows = [models[0].predict(p, class_name="grey")[0] for p in (path, other)]
+        rows.append(models[1].predict(other, class_name="grey")[0])
+        for row in rows[1:]:
+            assert row.pred_score == rows[0].pred_score
+            np.testing.assert_array_equal(row.maps["overall"], rows[0].maps["overall"])
+        free = [models[0].predict(p, class_name="dark")[0].pred_score for p in (path, other)]
+        assert free[0] != free[1]
+
+
 def test_a_damaged_weight_is_refused(trained_run, tmp_path):
     shutil.copytree(trained_run / "model", tmp_path / "m")
     path = next((tmp_path / "m").glob("weights-*"))

@@ -16,7 +16,7 @@ from snlad.calibration.record import Calibration, load_calibration
 from snlad.calibration.verdict import give_verdict
 from snlad.data.images import to_input
 from snlad.data.loading import Picture, Source, load_batches
-from snlad.data.roi import fit_roi
+from snlad.data.roi import blank_outside, fit_roi, seen_part
 from snlad.errors import UsageError
 from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel, ModelCard, find_model, load_model
@@ -70,7 +70,11 @@ class Model:
             device=self.device, memory_format=torch.channels_last
         )  # type: ignore[call-overload] # torch's stub lacks this form
         self.map_names = (*self._detector.maps, "overall")
+        size = self.card.config.image_size
         self._valid = {name: fit_roi(roi, MAP_SIZE) for name, roi in loaded.rois.items()}
+        self._seen: dict[str | None, NDArray[np.bool_]] = {
+            name: seen_part(roi, size) for name, roi in loaded.rois.items()
+        }
 
     def predict(
         self, images: Source | Iterable[Source], *, class_name: str | None = None
@@ -130,15 +134,22 @@ class Model:
         fitted = [picture.fitted for picture in pictures if picture.fitted is not None]
         if not fitted:
             return []
-        images = torch.from_numpy(to_input(np.stack(fitted))).to(self.device)
-        teacher, student = self._detector.features(
-            images.contiguous(memory_format=torch.channels_last)
-        )
+        images = self._to_images(fitted)
+        teacher, student = self._detector.features(images)
         answers = self._answer_classes(teacher)
         names = [
             one if one is not None else answer
             for one, (answer, _) in zip(stated, answers, strict=True)
         ]
+        if any(name in self._seen for name in names):
+            # The class is told from the whole picture, the score from its inspected part.
+            images = self._to_images(
+                [
+                    blank_outside(picture, self._seen[name]) if name in self._seen else picture
+                    for picture, name in zip(fitted, names, strict=True)
+                ]
+            )
+            teacher, student = self._detector.features(images)
         raw = self._detector.raw_maps(teacher, student)
         overall = self._detector.overall(raw)
         scores = self._detector.image_score(overall, self._valid_pixels(names)).tolist()
@@ -149,6 +160,10 @@ class Model:
             _Found(score, {name: array[i] for name, array in arrays.items()}, *answers[i])
             for i, score in enumerate(scores)
         ]
+
+    def _to_images(self, fitted: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        images = torch.from_numpy(to_input(np.stack(fitted))).to(self.device)
+        return images.contiguous(memory_format=torch.channels_last)
 
     def _answer_classes(
         self, teacher: Pyramid

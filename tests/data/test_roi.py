@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snlad.data.roi import fit_roi, parse_rois, read_roi
+from snlad.data.roi import blank_outside, fit_roi, parse_rois, read_roi, seen_part
 from snlad.errors import DataError, ImageError, UsageError
 
 
@@ -127,3 +127,26 @@ def test_a_roi_that_vanishes_at_the_size_is_refused() -> None:
     roi[0, 0] = True
     with pytest.raises(DataError, match="no pixel left at 4 x 5"):
         fit_roi(roi, (4, 5))
+
+
+def test_only_what_is_wholly_inspected_is_seen() -> None:
+    roi = np.zeros((8, 12), bool)
+    roi[:, 5:] = True
+    assert seen_part(roi, (8, 12)).tolist() == roi.tolist()
+    assert seen_part(roi, (4, 6))[0].tolist() == [False, False, False, True, True, True]
+    whole = np.ones((7, 9), bool)
+    assert seen_part(whole, (64, 64)).all()
+
+
+def test_a_mask_thinner_than_a_pixel_is_still_seen() -> None:
+    roi = np.zeros((16, 16), bool)
+    roi[:, 6] = True
+    np.testing.assert_array_equal(seen_part(roi, (4, 4)), fit_roi(roi, (4, 4)))
+
+
+def test_outside_the_mask_a_picture_is_grey_and_the_original_stays() -> None:
+    picture = np.full((2, 2, 3), 7, np.uint8)
+    blank = blank_outside(picture, np.array([[True, False], [False, True]]))
+    assert blank[..., 0].tolist() == [[7, 128], [128, 7]]
+    assert blank.dtype == np.uint8
+    assert (picture == 7).all()

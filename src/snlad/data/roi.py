@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from snlad.data.masks import read_mask, resize_nearest
 from snlad.errors import DataError, ImageError, UsageError
 from snlad.types import MAP_SIZE
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+BLANK = np.uint8(128)
+"""What the networks see outside an inspection mask."""
 
 Rois = Mapping[str, NDArray[np.bool_]]
 """Inspection masks (H0, W0) by class name, True where the class is inspected."""
@@ -63,6 +67,27 @@ def fit_roi(roi: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
             f"an inspection mask has no pixel left at {size[0]} x {size[1]}; enlarge it"
         )
     return fitted
+
+
+def seen_part(roi: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels of a fitted picture (H, W) that are made of inspected pixels alone.
+
+    Where none is, because the mask is thinner than a pixel, those of ``fit_roi``.
+
+    Raises:
+        DataError: Nothing to inspect is left at that size.
+    """
+    shares = Image.fromarray(roi.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
+    inside: NDArray[np.bool_] = np.asarray(shares) > 0.999
+    return inside if inside.any() else fit_roi(roi, size)
+
+
+def blank_outside(picture: NDArray[np.uint8], roi: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A copy of a fitted picture (H, W, 3) in middle grey outside its inspection mask (H, W).
+
+    The networks never see what is not inspected, so nothing there can move a score inside.
+    """
+    return np.where(roi[..., None], picture, BLANK)
 
 
 def _refuse_empty(roi: NDArray[np.bool_], file: str) -> None:

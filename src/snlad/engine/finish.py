@@ -71,7 +71,7 @@ def _fit_classes(training: Training, samples: Sequence[Sample]) -> ClassAnswer:
     ]
     parts = []
     for start in range(0, len(chosen), _BATCH):
-        _, teacher = training.data.batch(chosen[start : start + _BATCH])
+        teacher = training.data.whole_features(chosen[start : start + _BATCH])
         parts.append(channel_means(teacher).cpu().numpy())
         training.progress("learning the classes", start + len(parts[-1]), len(chosen))
     return fit_class_answer(np.concatenate(parts), [samples[i].class_name for i in chosen])

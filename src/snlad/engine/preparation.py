@@ -4,13 +4,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from snlad.build import LossFunction, build_detector, build_loss
 from snlad.config import Config, digest
 from snlad.data.loading import data_digest
-from snlad.data.roi import Rois, fit_roi
+from snlad.data.roi import Rois, fit_roi, seen_part
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.checkpoint import load_checkpoint
 from snlad.engine.hardware import Hardware
@@ -115,6 +117,7 @@ def prepare(
         hardware,
         int(config.train.cache_gib * 2**30),
         progress,
+        _fitted_rois(samples, rois, config.image_size),
     )
     optimizer = torch.optim.Adam(detector.student.parameters(), betas=config.train.betas)
     identity = {
@@ -129,6 +132,14 @@ def prepare(
     return Training(
         config, run, hardware, detector, data, loss, optimizer, identity, progress, stop
     )
+
+
+def _fitted_rois(
+    samples: Sequence[Sample], rois: Rois, size: tuple[int, int]
+) -> list[NDArray[np.bool_] | None]:
+    """Each sample's inspection mask at input size."""
+    fitted = {name: seen_part(roi, size) for name, roi in rois.items()}
+    return [fitted.get(sample.class_name) for sample in samples]
 
 
 def begin(training: Training) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from snlad.data.images import to_input
 from snlad.data.loading import load_inputs
+from snlad.data.roi import blank_outside
 from snlad.engine.hardware import Hardware, to_device
 from snlad.models.teacher import Teacher
 from snlad.types import Progress
@@ -33,6 +34,7 @@ class TrainingData:
         hardware: where and in which number format features are kept.
         budget_bytes: memory for pictures and features together.
         progress: told while the caches fill.
+        rois: inspection mask (H, W) of each picture, or ``None``; it is blank outside.
 
     Raises:
         ImageError: a picture cannot be read; the message names it.
@@ -46,8 +48,10 @@ class TrainingData:
         hardware: Hardware,
         budget_bytes: int,
         progress: Progress,
+        rois: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> None:
         self.paths = list(paths)
+        self._rois = rois or [None] * len(self.paths)
         self.size = size
         self.teacher = teacher
         self.hardware = hardware
@@ -69,10 +73,7 @@ class TrainingData:
 
     def images(self, indices: Sequence[int]) -> Tensor:
         """Images (B, 3, H, W) in [0, 1], float32."""
-        if self._images is None:
-            pixels = load_inputs([self.paths[i] for i in indices], self.size)
-        else:
-            pixels = self._images[list(indices)]
+        pixels = self._load(indices) if self._images is None else self._images[list(indices)]
         return to_device(torch.from_numpy(to_input(pixels)), self.hardware)
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
@@ -84,13 +85,28 @@ class TrainingData:
         kept = (feature[rows].to(self.hardware.device) for feature in self._features)
         return images, [feature.float().permute(0, 3, 1, 2) for feature in kept]
 
+    def whole_features(self, indices: Sequence[int]) -> list[Tensor]:
+        """The teacher's pyramid of pictures as they are, not inspected parts included."""
+        if all(self._rois[i] is None for i in indices):
+            return self.batch(indices)[1]
+        pixels = load_inputs([self.paths[i] for i in indices], self.size)
+        return self._teach(to_device(torch.from_numpy(to_input(pixels)), self.hardware))
+
+    def _load(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        pixels = load_inputs([self.paths[i] for i in indices], self.size)
+        for row, index in enumerate(indices):
+            roi = self._rois[index]
+            if roi is not None:
+                pixels[row] = blank_outside(pixels[row], roi)
+        return pixels
+
     def _teach(self, images: Tensor) -> list[Tensor]:
         return list(self.teacher(images))
 
     def _decode_all(self, progress: Progress) -> NDArray[np.uint8]:
         images = np.empty((len(self), *self.size, 3), dtype=np.uint8)
         for rows in _slices(len(self)):
-            images[rows] = load_inputs(self.paths[rows], self.size)
+            images[rows] = self._load(range(rows.start, rows.stop))
             progress("reading pictures", rows.stop, len(self))
         return images
 
