@@ -12,7 +12,7 @@ from snlad.artifacts import format_arrays, load_artifact, save_artifact
 from snlad.data.opening import open_dataset
 from snlad.engine.evaluate import evaluate
 from snlad.errors import ArtifactError, SnladError
-from snlad.model_folder import load_model, write_card
+from snlad.model_folder import load_model, save_model, write_card
 from snlad.predict import Model
 from snlad.report.card import format_card
 
@@ -121,3 +121,33 @@ def test_hostile_class_names_cannot_break_the_card(folder):
     classes = {"a|b\n<script>": 1}
     text = format_card(card.label, card.config, classes, card.record, "none", "0")
     assert "| a\\|b &lt;script> | 1 |" in text
+
+
+def test_what_tells_the_classes_apart_is_saved_and_loaded(trained_run):
+    loaded = load_model(trained_run)
+    answer = loaded.class_answer
+    assert answer.names == ("dark", "grey")
+    points = np.random.default_rng(0).random((3, len(answer.transform)), np.float32)
+    assert answer.distances(points).shape == (3, 2)
+    assert np.isfinite(answer.distances(points)).all()
+
+
+def test_a_model_saved_without_class_answer_still_loads(trained_run, tmp_path):
+    loaded = load_model(trained_run)
+    save_model(tmp_path / "model", loaded.detector, loaded.card, {})
+    again = load_model(tmp_path / "model")
+    assert again.class_answer is None
+    assert again.identity != loaded.identity
+
+
+def test_foreign_arrays_in_place_of_the_class_answer_are_refused(trained_run, tmp_path):
+    loaded = load_model(trained_run)
+
+    class Foreign:
+        @staticmethod
+        def to_arrays() -> dict[str, np.ndarray]:
+            return {"something": np.ones(3)}
+
+    save_model(tmp_path / "model", loaded.detector, loaded.card, {}, Foreign())
+    with pytest.raises(ArtifactError, match="holds something, not what tells classes apart"):
+        load_model(tmp_path / "model")

@@ -16,7 +16,7 @@ from snlad.calibration.record import Calibration, load_calibration
 from snlad.calibration.verdict import give_verdict
 from snlad.data.images import to_input
 from snlad.data.loading import Picture, Source, load_batches
-from snlad.data.roi import blank_outside, fit_roi, seen_part
+from snlad.data.roi import FittedRois
 from snlad.errors import UsageError
 from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel, ModelCard, find_model, load_model
@@ -26,7 +26,6 @@ from snlad.pyramid import Pyramid
 from snlad.types import MAP_SIZE, Prediction
 
 _BATCH = 8
-_EVERYWHERE = np.ones(MAP_SIZE, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,7 @@ class Model:
             device=self.device, memory_format=torch.channels_last
         )  # type: ignore[call-overload] # torch's stub lacks this form
         self.map_names = (*self._detector.maps, "overall")
-        size = self.card.config.image_size
-        self._valid = {name: fit_roi(roi, MAP_SIZE) for name, roi in loaded.rois.items()}
-        self._seen: dict[str | None, NDArray[np.bool_]] = {
-            name: seen_part(roi, size) for name, roi in loaded.rois.items()
-        }
+        self._masks = FittedRois(loaded.rois, self.card.config.image_size)
 
     def predict(
         self, images: Source | Iterable[Source], *, class_name: str | None = None
@@ -117,10 +112,7 @@ class Model:
 
     def peak(self, prediction: Prediction) -> float:
         """The largest pixel of a picture's smoothed map, where it is inspected."""
-        return float(prediction.maps["overall"][self._inspected(prediction.class_name)].max())
-
-    def _inspected(self, class_name: str | None) -> NDArray[np.bool_]:
-        return self._valid.get(class_name or "", _EVERYWHERE)
+        return float(prediction.maps["overall"][self._masks.inspected(prediction.class_name)].max())
 
     def under(self, protocol: Protocol) -> "Model":
         """The same model with the image score and the smoothing of an evaluation protocol."""
@@ -134,25 +126,20 @@ class Model:
         fitted = [picture.fitted for picture in pictures if picture.fitted is not None]
         if not fitted:
             return []
-        images = self._to_images(fitted)
-        teacher, student = self._detector.features(images)
+        teacher, student = self._detector.features(self._to_images(fitted))
         answers = self._answer_classes(teacher)
         names = [
             one if one is not None else answer
             for one, (answer, _) in zip(stated, answers, strict=True)
         ]
-        if any(name in self._seen for name in names):
-            # The class is told from the whole picture, the score from its inspected part.
-            images = self._to_images(
-                [
-                    blank_outside(picture, self._seen[name]) if name in self._seen else picture
-                    for picture, name in zip(fitted, names, strict=True)
-                ]
-            )
-            teacher, student = self._detector.features(images)
+        blank = self._masks.blank(fitted, names)
+        if blank is not None:  # the class is told from the whole picture, the score from its part
+            teacher, student = self._detector.features(self._to_images(blank))
         raw = self._detector.raw_maps(teacher, student)
         overall = self._detector.overall(raw)
-        scores = self._detector.image_score(overall, self._valid_pixels(names)).tolist()
+        valid = self._masks.valid(names)
+        inside = None if valid is None else torch.from_numpy(valid).to(self.device)
+        scores = self._detector.image_score(overall, inside).tolist()
         arrays = {
             name: map_.cpu().numpy()[:, 0] for name, map_ in {**raw, "overall": overall}.items()
         }
@@ -178,12 +165,6 @@ class Model:
             (None if limits is None else limits.answer(self._class_answer.names, row), row)
             for row in distances
         ]
-
-    def _valid_pixels(self, class_names: Sequence[str | None]) -> torch.Tensor | None:
-        if not any(name in self._valid for name in class_names):
-            return None
-        valid = np.stack([self._inspected(name) for name in class_names])
-        return torch.from_numpy(valid).unsqueeze(1).to(self.device)
 
     def _predict(self, picture: Picture, stated: str | None, found: _Found | None) -> Prediction:
         known: dict[str, Any] = {"class_name": stated, "reason": "unreadable", "pred_score": None}
@@ -211,7 +192,7 @@ class Model:
             self.calibration,
             found.score,
             found.maps["overall"],
-            self._inspected(stated if stated is not None else found.answer),
+            self._masks.inspected(stated if stated is not None else found.answer),
             stated=stated,
             answer=found.answer,
             is_unknown=found.answer is None if tells else None,

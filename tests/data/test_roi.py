@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snlad.data.roi import blank_outside, fit_roi, parse_rois, read_roi, seen_part
+from snlad.data.roi import FittedRois, blank_outside, fit_roi, parse_rois, read_roi, seen_part
 from snlad.errors import DataError, ImageError, UsageError
 
 
@@ -150,3 +150,44 @@ def test_outside_the_mask_a_picture_is_grey_and_the_original_stays() -> None:
     assert blank[..., 0].tolist() == [[7, 128], [128, 7]]
     assert blank.dtype == np.uint8
     assert (picture == 7).all()
+
+
+def half() -> FittedRois:
+    """Class a is inspected in its right half."""
+    roi = np.zeros((8, 8), bool)
+    roi[:, 4:] = True
+    return FittedRois({"a": roi}, (4, 6))
+
+
+def test_a_class_without_a_mask_is_inspected_everywhere() -> None:
+    masks = half()
+    assert masks.inspected("b").all()
+    assert masks.inspected(None).all()
+    assert masks.inspected("a")[:, 128:].all()
+    assert not masks.inspected("a")[:, :128].any()
+
+
+def test_a_batch_has_valid_pixels_only_where_one_of_it_has_a_mask() -> None:
+    masks = half()
+    assert masks.valid(["b", None]) is None
+    valid = masks.valid(["b", "a"])
+    assert valid.shape == (2, 1, 256, 256)
+    assert valid[0].all()
+    assert valid[1].mean() == 0.5
+
+
+def test_a_batch_is_blank_only_where_it_is_not_inspected() -> None:
+    masks = half()
+    pictures = [np.full((4, 6, 3), level, np.uint8) for level in (10, 20)]
+    assert masks.blank(pictures, ["b", None]) is None
+    untouched, blank = masks.blank(pictures, ["b", "a"])
+    assert untouched is pictures[0]
+    assert blank[0, :, 0].tolist() == [128, 128, 128, 128, 20, 20]  # one is cut by the mask
+    assert (pictures[1] == 20).all()
+
+
+def test_a_mask_that_vanishes_at_one_of_the_sizes_is_refused() -> None:
+    roi = np.zeros((1000, 1000), bool)
+    roi[1, 1] = True
+    with pytest.raises(DataError, match="has no pixel left"):
+        FittedRois({"a": roi}, (64, 64))

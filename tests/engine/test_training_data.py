@@ -1,5 +1,6 @@
 """Training data: what the caches hold is what would be computed anew, within the budget."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -76,3 +77,30 @@ def test_filling_reports_progress_to_the_end(paths, teacher):
     build(paths, teacher, 2**30, progress=lambda *step: told.append(step))
     assert ("reading pictures", 10, 10) in told
     assert told[-1] == ("teacher features", 10, 10)
+
+
+@pytest.mark.parametrize("budget", [2**30, 0])
+def test_what_is_not_inspected_is_blank_for_student_and_teacher(paths, teacher, budget):
+    roi = np.zeros(SIZE, bool)
+    roi[:, 32:] = True
+    rois = [roi if index % 2 else None for index in range(len(paths))]
+    hardware = Hardware(CPU, torch.float32, True)
+    limited = TrainingData(paths, SIZE, teacher, hardware, budget, silent, rois)
+    plain = build(paths, teacher, budget)
+    (images, levels), (whole, _) = limited.batch([0, 1]), plain.batch([0, 1])
+    assert torch.equal(images[0], whole[0])
+    assert torch.equal(images[1, :, :, 32:], whole[1, :, :, 32:])
+    assert images[1, :, :, :32].unique().tolist() == pytest.approx([128 / 255])
+    for level, computed in zip(levels, teacher(images), strict=True):
+        torch.testing.assert_close(level, computed, rtol=1e-4, atol=1e-5)
+
+
+def test_whole_features_are_those_without_inspection_masks(paths, teacher):
+    rois = [np.zeros(SIZE, bool)] * len(paths)
+    rois[0] = None
+    hardware = Hardware(CPU, torch.float32, True)
+    limited = TrainingData(paths, SIZE, teacher, hardware, 2**30, silent, rois)
+    plain = build(paths, teacher, 2**30)
+    for indices in ([0], [0, 3], [2, 5]):
+        for a, b in zip(limited.whole_features(indices), plain.batch(indices)[1], strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)

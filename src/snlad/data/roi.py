@@ -1,6 +1,6 @@
 """Inspection masks: outside its class's mask nothing counts in score, calibration or metrics."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,46 @@ def blank_outside(picture: NDArray[np.uint8], roi: NDArray[np.bool_]) -> NDArray
     The networks never see what is not inspected, so nothing there can move a score inside.
     """
     return np.where(roi[..., None], picture, BLANK)
+
+
+class FittedRois:
+    """A model's inspection masks, at the sizes of its input and of its maps.
+
+    Args:
+        rois: masks (H0, W0) by class name.
+        size: network input (H, W).
+
+    Raises:
+        DataError: Nothing of one is left at one of the sizes.
+    """
+
+    def __init__(self, rois: Rois, size: tuple[int, int]) -> None:
+        self._valid = {name: fit_roi(roi, MAP_SIZE) for name, roi in rois.items()}
+        self._seen = {name: seen_part(roi, size) for name, roi in rois.items()}
+
+    def inspected(self, name: str | None) -> NDArray[np.bool_]:
+        """Which pixels of a class's maps (256, 256) count; all where it has no mask."""
+        return self._valid.get(name or "", _EVERYWHERE)
+
+    def valid(self, names: Sequence[str | None]) -> NDArray[np.bool_] | None:
+        """The same for a batch, (B, 1, 256, 256); ``None`` where every pixel counts."""
+        if not any(name in self._valid for name in names):
+            return None
+        return np.stack([self.inspected(name) for name in names])[:, None]
+
+    def blank(
+        self, pictures: Sequence[NDArray[np.uint8]], names: Sequence[str | None]
+    ) -> list[NDArray[np.uint8]] | None:
+        """Fitted pictures blank where they are not inspected; ``None`` where none changes."""
+        if not any(name in self._seen for name in names):
+            return None
+        return [
+            blank_outside(picture, self._seen[name]) if name in self._seen else picture
+            for picture, name in zip(pictures, names, strict=True)
+        ]
+
+
+_EVERYWHERE = np.ones(MAP_SIZE, dtype=bool)
 
 
 def _refuse_empty(roi: NDArray[np.bool_], file: str) -> None:
