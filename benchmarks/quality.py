@@ -146,8 +146,9 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
         for method in (TRIVIAL, *METHODS)
         if method in newest
     }
-    hardware = {row["hardware"] for row in rows if "hardware" in row}
-    commits = {row["commit"] for row in rows if "commit" in row}
+    shown = [row for part in by_method.values() for row in part]
+    hardware = {row["hardware"] for row in shown if "hardware" in row}
+    commits = {row["commit"] for row in shown if "commit" in row}
     parts = [
         _summary("mean", "Mean over classes", by_method),
         _summary("pooled", "Pooled over all pictures", by_method),
