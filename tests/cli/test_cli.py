@@ -370,6 +370,19 @@ def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, tmp_path
     assert json.loads((tmp_path / "large" / "predictions.jsonl").read_text())["regions"] == []
 
 
+def test_links_in_folders_are_passed_over_and_told(snlad, trained_run, shared_data, tmp_path):
+    import shutil
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    picture = next(shared_data.glob("grey/test/good/*.png"))
+    shutil.copy(picture, folder / "a.png")
+    (folder / "b.png").symlink_to(picture)
+    code, shown, error = snlad("predict", trained_run, folder, "--out", tmp_path / "out")
+    assert (code, shown.split(",")[0]) == (0, "1 pictures")
+    assert "note: 1 links in folders were passed over; name them" in error
+
+
 def test_the_version_is_printed(snlad):
     import snlad as package
 

@@ -52,8 +52,9 @@ def test_a_normal_picture_has_no_mask_and_is_good(folder: Path) -> None:
     assert (sample.mask, sample.defect_type) == (None, "good")
 
 
-def test_a_defect_without_a_kind_or_a_mask_is_a_defect(folder: Path) -> None:
-    defect = picture(specie_name="", anomaly=1)
+@pytest.mark.parametrize("mask_path", ["", None])
+def test_a_defect_without_a_kind_or_a_mask_is_a_defect(folder: Path, mask_path: str | None) -> None:
+    defect = picture(specie_name="", anomaly=1, mask_path=mask_path)
     dataset = open_ader(meta(folder, {"train": {}, "test": {"bolt": [defect]}}))
     assert (dataset.samples[0].defect_type, dataset.samples[0].mask) == ("defect", None)
     assert len(dataset.notes) == 1

@@ -191,3 +191,15 @@ def test_a_mask_that_vanishes_at_one_of_the_sizes_is_refused() -> None:
     roi[1, 1] = True
     with pytest.raises(DataError, match="has no pixel left"):
         FittedRois({"a": roi}, (64, 64))
+
+
+def test_a_class_or_file_with_an_equals_sign_has_its_mask(tmp_path: Path) -> None:
+    path = tmp_path / "roi=left.png"
+    Image.fromarray(np.full((4, 4), 255, np.uint8)).save(path)
+    assert list(parse_rois([f"a=b={path}"])) == ["a=b"]
+    assert list(parse_rois([f"plain={path}"])) == ["plain"]
+    with pytest.raises(ImageError, match=r"b=none\.png"):
+        parse_rois(["a=b=none.png"])
+    for nonsense in ("", "=", "a", "a=", f"={path}"):
+        with pytest.raises(UsageError, match="NAME=mask"):
+            parse_rois([nonsense])

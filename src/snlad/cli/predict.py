@@ -22,7 +22,7 @@ def run(
 ) -> None:
     """Inspect pictures: one row and one heat map each."""
     from snlad.cli.progress import show_progress
-    from snlad.data.loading import find_images
+    from snlad.data.loading import count_links, find_images
     from snlad.engine.hardware import choose_device
     from snlad.engine.predictions import write_predictions
     from snlad.errors import UsageError
@@ -33,6 +33,8 @@ def run(
     total = sum(1 for _ in find_images(paths, exclude=out))
     if not total:
         raise UsageError(f"no picture in {', '.join(map(str, paths))}; give pictures or folders")
+    if links := count_links(paths):
+        typer.echo(f"note: {links} links in folders were passed over; name them", err=True)
     if loaded.rois and class_name is None and len(loaded.card.classes) > 1:
         listed = ", ".join(loaded.rois)
         typer.echo(f"note: inspection masks of {listed} need --class-name to count", err=True)

@@ -1,5 +1,6 @@
 """``snlad train``: one model for all classes of a folder."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -43,4 +44,4 @@ def run(
             progress=progress,
         )
     typer.echo(f"trained {settings.method_label}: {out / 'model'}")
-    typer.echo(f"next: snlad evaluate {out} {data}")
+    typer.echo(f"next: snlad evaluate {shlex.quote(str(out))} {shlex.quote(str(data))}")

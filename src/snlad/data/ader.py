@@ -11,7 +11,7 @@ from snlad.errors import DataError
 
 class _Picture(BaseModel):
     img_path: str
-    mask_path: str = ""
+    mask_path: str | None = ""
     cls_name: str
     specie_name: str = ""
     anomaly: bool
@@ -59,12 +59,12 @@ def _read(path: Path) -> _Meta:
 
 
 def _sample(tree: Tree, picture: _Picture, split: Split, where: str) -> Sample:
-    masked = picture.anomaly and picture.mask_path
+    mask = picture.mask_path if picture.anomaly else None
     return Sample(
         path=tree.file(picture.img_path, where),
         class_name=picture.cls_name,
         split=split,
         is_anomalous=picture.anomaly,
         defect_type=(picture.specie_name or "defect") if picture.anomaly else "good",
-        mask=tree.file(picture.mask_path, where) if masked else None,
+        mask=tree.file(mask, where) if mask else None,
     )

@@ -124,6 +124,17 @@ def find_images(paths: Iterable[Path], *, exclude: Path | None = None) -> Iterat
             raise DataError(f"{path} does not exist; give pictures or folders of pictures")
 
 
+def count_links(paths: Iterable[Path]) -> int:
+    """How many links to pictures ``find_images`` passes over in folders."""
+    return sum(
+        os.path.islink(Path(folder, name))  # noqa: PTH114 - Path.is_symlink raises in one
+        for path in paths
+        for folder, _, names in os.walk(path)
+        for name in names
+        if Path(name).suffix.lower() in IMAGE_SUFFIXES
+    )
+
+
 def data_digest(samples: Sequence[Sample]) -> str:
     """SHA-256 over class, name and bytes of every sample's picture, in order."""
     total = hashlib.sha256()

@@ -30,7 +30,7 @@ def parse_rois(options: Iterable[str]) -> dict[str, NDArray[np.bool_]]:
     """
     rois: dict[str, NDArray[np.bool_]] = {}
     for option in options:
-        name, _, file = option.partition("=")
+        name, file = _split(option)
         if not name or not file:
             raise UsageError(f"--roi {option!r} is not of the form NAME=mask.png; give both")
         if name in rois:
@@ -38,6 +38,14 @@ def parse_rois(options: Iterable[str]) -> dict[str, NDArray[np.bool_]]:
         rois[name] = read_mask(Path(file))
         _refuse_empty(rois[name], file)
     return rois
+
+
+def _split(option: str) -> tuple[str, str]:
+    """Name and file of ``NAME=FILE``; where both may hold "=", the file that exists decides."""
+    parts = option.split("=")
+    splits = [("=".join(parts[:i]), "=".join(parts[i:])) for i in range(1, len(parts))]
+    splits += [(option, "")]  # no "=" at all
+    return next((pair for pair in splits if pair[1] and Path(pair[1]).is_file()), splits[0])
 
 
 def read_roi(data: bytes, name: str) -> NDArray[np.bool_]:
