@@ -117,6 +117,10 @@ class FittedRois:
         """Which pixels of a class's maps (256, 256) count; all where it has no mask."""
         return self._valid.get(name or "", _EVERYWHERE)
 
+    def seen(self, name: str | None) -> NDArray[np.bool_] | None:
+        """Which pixels (H, W) of a class's pictures the networks see; ``None`` for all."""
+        return self._seen.get(name or "")
+
     def valid(self, names: Sequence[str | None]) -> NDArray[np.bool_] | None:
         """The same for a batch, (B, 1, 256, 256); ``None`` where every pixel counts."""
         if not any(name in self._valid for name in names):

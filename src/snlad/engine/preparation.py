@@ -4,15 +4,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from snlad.build import LossFunction, build_detector, build_loss
 from snlad.config import Config, digest
 from snlad.data.loading import data_digest
-from snlad.data.roi import Rois, fit_roi, seen_part
+from snlad.data.roi import FittedRois, Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.checkpoint import load_checkpoint
 from snlad.engine.hardware import Hardware
@@ -110,6 +108,7 @@ def prepare(
     detector = build_detector(config, own.student, own.maps)
     load_pretrained(detector.teacher, config.teacher.weights)
     hardware.place(detector)
+    masks = FittedRois(rois, config.image_size)
     data = TrainingData(
         [sample.path for sample in samples],
         config.image_size,
@@ -117,7 +116,7 @@ def prepare(
         hardware,
         int(config.train.cache_gib * 2**30),
         progress,
-        _fitted_rois(samples, rois, config.image_size),
+        [masks.seen(sample.class_name) for sample in samples],
     )
     optimizer = torch.optim.Adam(detector.student.parameters(), betas=config.train.betas)
     identity = {
@@ -132,14 +131,6 @@ def prepare(
     return Training(
         config, run, hardware, detector, data, loss, optimizer, identity, progress, stop
     )
-
-
-def _fitted_rois(
-    samples: Sequence[Sample], rois: Rois, size: tuple[int, int]
-) -> list[NDArray[np.bool_] | None]:
-    """Each sample's inspection mask at input size."""
-    fitted = {name: seen_part(roi, size) for name, roi in rois.items()}
-    return [fitted.get(sample.class_name) for sample in samples]
 
 
 def begin(training: Training) -> None:

@@ -1,6 +1,6 @@
 """Bootstrap intervals of the image metrics: images drawn again and again, with replacement."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -46,7 +46,7 @@ def bootstrap_intervals(
     }
     by_class: dict[str, list[np.ndarray]] = {name: [] for name in classes}
     pooled: list[np.ndarray] = []
-    everything = _pool(list(classes.values()))
+    everything = pool_images(classes.values())
     for n in _chunks(resamples, len(everything.normal) + len(everything.anomalous)):
         normal = [_draw(draws[name, 0], n, len(one.normal)) for name, one in classes.items()]
         anomalous = [_draw(draws[name, 1], n, len(one.anomalous)) for name, one in classes.items()]
@@ -63,7 +63,9 @@ def bootstrap_intervals(
     )
 
 
-def _pool(classes: Sequence[ImageScores]) -> ImageScores:
+def pool_images(classes: Iterable[ImageScores]) -> ImageScores:
+    """The scores of several classes as those of one."""
+    classes = list(classes)
     nothing = np.empty(0)
     return ImageScores(
         np.concatenate([nothing, *(one.normal for one in classes)]),

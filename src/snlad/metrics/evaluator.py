@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Shaped
 
 from snlad.errors import MetricError
 from snlad.metrics.aupro import region_areas
-from snlad.metrics.bootstrap import ImageScores, bootstrap_intervals
+from snlad.metrics.bootstrap import ImageScores, bootstrap_intervals, pool_images
 from snlad.metrics.exact import ExactPixels, exact_numbers
 from snlad.metrics.protocols import find_protocol
 from snlad.metrics.ranking import auroc, average_precision, f1_max, rank
@@ -105,8 +105,8 @@ class Evaluator:
         bounds = {name: row for name, (_, row) in found.items()}
         return ScoreTable(
             self.protocol.name,
-            {name: ScoreRow(**_image_numbers([images[name]]), **found[name][0]) for name in found},
-            ScoreRow(**_image_numbers(list(images.values())), **pooled),
+            {name: ScoreRow(**_image_numbers(images[name]), **found[name][0]) for name in found},
+            ScoreRow(**_image_numbers(pool_images(images.values())), **pooled),
             "streaming" if self._streams else "exact",
             bootstrap_intervals(images),
             ByRow(bounds, _mean_of_rows(list(bounds.values())), pooled_bounds),
@@ -160,13 +160,11 @@ class Evaluator:
 _NO_PIXELS, _NO_AREAS = np.empty(0, np.float32), np.empty(0, np.int32)
 
 
-def _image_numbers(classes: Sequence[ImageScores]) -> dict[str, float]:
-    """The image metrics of classes pooled together; none without one image of each kind."""
-    normal = np.sort(np.concatenate([np.empty(0), *(one.normal for one in classes)]))
-    anomalous = np.concatenate([np.empty(0), *(one.anomalous for one in classes)])
-    if not len(normal) or not len(anomalous):
+def _image_numbers(images: ImageScores) -> dict[str, float]:
+    """The image metrics; none without one image of each kind."""
+    if not len(images.normal) or not len(images.anomalous):
         return {}
-    ranking = rank(anomalous, [normal])
+    ranking = rank(images.anomalous, [np.sort(images.normal)])
     return {
         "image_auroc": auroc(ranking),
         "image_ap": average_precision(ranking),
