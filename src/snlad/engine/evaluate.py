@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from snlad.data.loading import load_batches
-from snlad.data.masks import read_truth
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
-from snlad.engine.evaluation import Evaluation, Judged, decide
+from snlad.engine.evaluation import Evaluation, Judged, LabelledPictures, decide
 from snlad.errors import DataError, MetricError
-from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.protocols import find_protocol
 from snlad.predict import Model
 from snlad.types import MAP_SIZE, Prediction, Progress, silent
@@ -48,34 +46,22 @@ def evaluate(
         )
     own = "snlad-v1" if model.card.config.maps.score == "top" else "snlad-v1-max"
     rules = find_protocol(protocol or own)
-    evaluator, model = Evaluator(rules.name), model.under(rules)
-    masked = {sample.class_name for sample in dataset.test if sample.mask is not None}
+    tested, model = LabelledPictures(dataset, rules), model.under(rules)
     rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
     notes: list[str] = []
-    kept = 0
     judged: list[Judged] = []
     for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
         if prediction.error is None:
-            mask, was_kept = read_truth(sample, MAP_SIZE, rules.mask)
-            kept += was_kept
-            has_pixels = sample.class_name in masked and mask is not None
-            judged.append(Judged(sample, _score(prediction), prediction.class_answer))
-            evaluator.add(
-                sample.class_name,
-                score=_score(prediction),
-                is_anomalous=sample.is_anomalous,
-                anomaly_map=prediction.maps["overall"] if has_pixels else None,
-                mask=mask if has_pixels else None,
-                roi=rois.get(sample.class_name),
-            )
+            score = _score(prediction)
+            judged.append(Judged(sample, score, prediction.class_answer))
+            roi = rois.get(sample.class_name)
+            tested.add(sample, score, prediction.maps["overall"], roi)
         else:
             notes.append(f"left out: {prediction.error}")
         progress("evaluating", done, len(dataset.test))
-    if kept:
-        notes.append(f"{kept} masks would be empty at 256 x 256: each keeps one pixel")
     calibration = model.calibration if rules.name == own else None
     decisions = {} if calibration is None else decide(calibration, judged)
-    return Evaluation(evaluator.table(), notes, decisions)
+    return Evaluation(tested.table(), notes + tested.notes(), decisions)
 
 
 def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:

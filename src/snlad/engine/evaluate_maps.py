@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snlad.data.given_maps import GivenMaps, read_map
-from snlad.data.masks import read_truth
 from snlad.data.samples import Dataset, Sample
-from snlad.engine.evaluation import Evaluation
+from snlad.engine.evaluation import Evaluation, LabelledPictures
 from snlad.errors import DataError
-from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.pooling import pool
 from snlad.metrics.protocols import Protocol, find_protocol
 from snlad.types import MAP_SIZE, Progress, silent
@@ -43,26 +41,12 @@ def evaluate_maps(
     rules, given = find_protocol(protocol), GivenMaps(folder, dataset.root)
     if not dataset.test:
         raise DataError(f"{dataset.root} has no test picture to score")
-    evaluator = Evaluator(rules.name)
-    masked = {sample.class_name for sample in dataset.test if sample.mask is not None}
-    emptied = 0
+    tested = LabelledPictures(dataset, rules)
     for done, sample in enumerate(dataset.test, start=1):
-        mask, kept = read_truth(sample, MAP_SIZE, rules.mask)
-        emptied += kept
-        score, anomaly_map = _find(given, sample, rules, needs_map=sample.class_name in masked)
-        has_pixels = sample.class_name in masked and mask is not None
-        evaluator.add(
-            sample.class_name,
-            score=score,
-            is_anomalous=sample.is_anomalous,
-            anomaly_map=anomaly_map if has_pixels else None,
-            mask=mask if has_pixels else None,
-        )
+        tested.add(sample, *_find(given, sample, rules, needs_map=tested.has_masks(sample)))
         progress("evaluating", done, len(dataset.test))
     notes = [] if given.has_scores else [f"no scores.csv: images are scored by {rules.name}"]
-    if emptied:
-        notes.append(f"{emptied} masks would be empty at 256 x 256: each keeps one pixel")
-    return Evaluation(evaluator.table(), notes)
+    return Evaluation(tested.table(), notes + tested.notes())
 
 
 def _find(

@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from snlad.calibration.record import Calibration
-from snlad.data.samples import Sample
+from snlad.data.masks import read_truth
+from snlad.data.samples import Dataset, Sample
 from snlad.metrics.decisions import Decision, DecisionTable, decision_table
+from snlad.metrics.evaluator import Evaluator
+from snlad.metrics.protocols import Protocol
 from snlad.metrics.scores import ScoreTable
+from snlad.types import MAP_SIZE
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,55 @@ class Evaluation:
         """What ``scores.json`` holds: the table's form, and ``decisions`` where there are some."""
         decisions = {name: table.to_dict() for name, table in self.decisions.items()}
         return self.table.to_dict() | ({"decisions": decisions} if decisions else {})
+
+
+class LabelledPictures:
+    """The test pictures of a data set, brought to an evaluator with the truth about each.
+
+    Args:
+        dataset: with test samples.
+        rules: the protocol, which says how masks come to map size.
+    """
+
+    def __init__(self, dataset: Dataset, rules: Protocol) -> None:
+        self._rules = rules
+        self._evaluator = Evaluator(rules.name)
+        self._masked = {sample.class_name for sample in dataset.test if sample.mask is not None}
+        self._emptied = 0
+
+    def has_masks(self, sample: Sample) -> bool:
+        """Whether the picture's class has masks, so that its maps count."""
+        return sample.class_name in self._masked
+
+    def add(
+        self,
+        sample: Sample,
+        score: float,
+        anomaly_map: NDArray[np.float32] | None,
+        roi: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Read the picture's mask and take in its score and map."""
+        mask, was_kept = read_truth(sample, MAP_SIZE, self._rules.mask)
+        self._emptied += was_kept
+        has_pixels = self.has_masks(sample) and mask is not None
+        self._evaluator.add(
+            sample.class_name,
+            score=score,
+            is_anomalous=sample.is_anomalous,
+            anomaly_map=anomaly_map if has_pixels else None,
+            mask=mask if has_pixels else None,
+            roi=roi,
+        )
+
+    def table(self) -> ScoreTable:
+        """The numbers of all pictures taken in."""
+        return self._evaluator.table()
+
+    def notes(self) -> list[str]:
+        """What a reader should know of the masks."""
+        if not self._emptied:
+            return []
+        return [f"{self._emptied} masks would be empty at 256 x 256: each keeps one pixel"]
 
 
 @dataclass(frozen=True)
