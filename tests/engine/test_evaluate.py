@@ -1,5 +1,6 @@
 """Evaluation: the seven numbers, from the same path that predicts."""
 
+import json
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from snlad.config import make_config
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
 from snlad.engine.evaluate import evaluate
+from snlad.engine.scored import load_scored
 from snlad.engine.train import train
 from snlad.errors import DataError, MetricError, UsageError
 from snlad.metrics.protocols import PROTOCOLS
@@ -140,3 +142,26 @@ def test_an_unknown_protocol_is_refused_before_any_picture_is_read(model, shared
     with pytest.raises(UsageError, match="'cflow' is unknown"):
         evaluate(model, open_dataset(shared_data), protocol="cflow", progress=seen.append)
     assert seen == []
+
+
+def test_an_evaluation_is_kept_with_every_picture(trained_run, shared_data, tmp_path):
+    data, run = open_dataset(shared_data), tmp_path / "run"
+    run.mkdir()
+    found = evaluate(load(trained_run), data)
+    found.save(run)
+    scores, pictures = load_scored(run)
+    assert scores == json.loads(json.dumps(found.to_dict()))
+    assert pictures == tuple(found.pictures)
+    assert [shared_data / one.path for one in pictures] == [sample.path for sample in data.test]
+    assert [one.is_anomalous for one in pictures] == [sample.is_anomalous for sample in data.test]
+    assert [one.mask_sha256 is not None for one in pictures] == [
+        sample.mask is not None for sample in data.test
+    ]
+    again = evaluate(load(trained_run), data)
+    assert again.to_dict()["data"] == scores["data"]
+
+
+def test_swapped_labels_are_other_data(model, tiny_data):
+    before = evaluate(model, open_dataset(tiny_data)).to_dict()["data"]
+    (tiny_data / "grey/test/spot").rename(tiny_data / "grey/test/swap")
+    assert evaluate(model, open_dataset(tiny_data)).to_dict()["data"] != before

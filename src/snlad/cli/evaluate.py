@@ -64,7 +64,7 @@ def _evaluate_model(
         found = evaluate(loaded, dataset, protocol=protocol, progress=progress)
     scores = found.to_dict()
     if protocol is None:
-        write_json(model / "scores.json", scores)
+        found.save(model)
         refresh_card(model, loaded)
     else:
         write_json(model / f"scores-{protocol}.json", scores)

@@ -15,7 +15,6 @@ from snlad.data.samples import Dataset, Sample
 from snlad.demo.textures import CROP_PX, write_textures
 from snlad.engine.evaluate import evaluate
 from snlad.engine.predictions import draw_overlay
-from snlad.engine.rundir import write_json
 from snlad.engine.train import train
 from snlad.errors import UsageError
 from snlad.predict import Model, load
@@ -40,7 +39,7 @@ def run_demo(
         progress: told how far the work is.
 
     Returns:
-        The scores, as ``ScoreTable.to_dict()``, and the path of the heat maps.
+        The scores, as ``Evaluation.to_dict()``, and the path of the heat maps.
 
     Raises:
         UsageError: the folder already holds a demo.
@@ -54,12 +53,12 @@ def run_demo(
     )
     run = train(dataset, out / "run", config, progress=progress)
     model = load(run)
-    table = evaluate(model, dataset, progress=progress).table
-    write_json(run / "scores.json", table.to_dict())
+    found = evaluate(model, dataset, progress=progress)
+    found.save(run)
     rows = [_sheet_row(model, sample) for sample in _one_of_each(dataset)]
     sheet = out / "heatmaps.png"
     Image.fromarray(contact_sheet(rows, _CAPTIONS)).save(sheet)
-    return table.to_dict(), sheet
+    return found.to_dict(), sheet
 
 
 def _one_of_each(dataset: Dataset) -> Iterator[Sample]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 from snlad.data.loading import load_batches
 from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
-from snlad.engine.evaluation import Evaluation, Judged, LabelledPictures, decide
+from snlad.engine.evaluation import Evaluation, LabelledPictures, decide
+from snlad.engine.scored import ScoredPicture, scored_picture
 from snlad.errors import DataError, MetricError
 from snlad.metrics.protocols import find_protocol
 from snlad.predict import Model
@@ -49,19 +51,18 @@ def evaluate(
     tested, model = LabelledPictures(dataset, rules), model.under(rules)
     rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
     notes: list[str] = []
-    judged: list[Judged] = []
+    pictures: list[ScoredPicture] = []
     for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
         if prediction.error is None:
-            score = _score(prediction)
-            judged.append(Judged(sample, score, prediction.class_answer))
-            roi = rois.get(sample.class_name)
-            tested.add(sample, score, prediction.maps["overall"], roi)
+            row, roi = _row(sample, dataset.root, prediction), rois.get(sample.class_name)
+            pictures.append(row)
+            tested.add(sample, row.score, prediction.maps["overall"], roi)
         else:
             notes.append(f"left out: {prediction.error}")
         progress("evaluating", done, len(dataset.test))
     calibration = model.calibration if rules.name == own else None
-    decisions = {} if calibration is None else decide(calibration, judged)
-    return Evaluation(tested.table(), notes + tested.notes(), decisions)
+    decisions, rows = ({}, pictures) if calibration is None else decide(calibration, pictures)
+    return Evaluation(tested.table(), notes + tested.notes(), decisions, rows)
 
 
 def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:
@@ -77,6 +78,9 @@ def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample,
             yield sample, prediction
 
 
-def _score(prediction: Prediction) -> float:
+def _row(sample: Sample, root: Path, prediction: Prediction) -> ScoredPicture:
     assert prediction.pred_score is not None
-    return prediction.pred_score
+    assert prediction.sha256 is not None
+    return scored_picture(
+        sample, root, prediction.pred_score, prediction.sha256, prediction.class_answer
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from snlad.calibration.record import Calibration
 from snlad.data.masks import read_truth
 from snlad.data.samples import Dataset, Sample
+from snlad.engine.scored import ScoredPicture, pictures_digest, save_scored
 from snlad.metrics.decisions import Decision, DecisionTable, decision_table
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.protocols import Protocol
@@ -27,17 +29,27 @@ class Evaluation:
         decisions: what the thresholds in force decide, by policy: ``pooled threshold`` for all
             pictures, ``class threshold`` for each by its true class, ``guessed class threshold``
             by the class that the model answers, where a picture of none counts as NG because
-            nobody passes it; empty without thresholds.
+            nobody passes it; empty without thresholds. Views of one part count once.
+        pictures: the scored pictures one by one; empty for maps of another method.
     """
 
     table: ScoreTable
     notes: list[str]
     decisions: Mapping[str, DecisionTable] = field(default_factory=dict)
+    pictures: Sequence[ScoredPicture] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``scores.json`` holds: the table's form, and ``decisions`` where there are some."""
-        decisions = {name: table.to_dict() for name, table in self.decisions.items()}
-        return self.table.to_dict() | ({"decisions": decisions} if decisions else {})
+        """What ``scores.json`` holds: the table, the digest of the pictures, and decisions."""
+        found = self.table.to_dict()
+        if self.pictures:
+            found["data"] = pictures_digest(self.pictures)
+        if self.decisions:
+            found["decisions"] = {name: part.to_dict() for name, part in self.decisions.items()}
+        return found
+
+    def save(self, run: Path) -> None:
+        """Keep it with the run, for its card, for comparison and report; the last one counts."""
+        save_scored(run, self.to_dict(), self.pictures)
 
 
 class LabelledPictures:
@@ -89,39 +101,53 @@ class LabelledPictures:
         return [f"{self._emptied} masks would be empty at 256 x 256: each keeps one pixel"]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A scored test picture and the class that the model answered, if it can tell."""
+def decide(
+    calibration: Calibration, pictures: Sequence[ScoredPicture]
+) -> tuple[dict[str, DecisionTable], list[ScoredPicture]]:
+    """What the thresholds make of scored test pictures, under each policy.
 
-    sample: Sample
-    score: float
-    answer: str | None
+    Returns:
+        The decisions, and the pictures with theirs filled in.
+    """
+    policies = _policies(calibration, pictures)
+    tables = {name: decision_table(_by_part(pictures, ng)) for name, ng in policies.items()}
+    decided = [
+        one.model_copy(update={"is_ng": {name: ng[i] for name, ng in policies.items()}})
+        for i, one in enumerate(pictures)
+    ]
+    return tables, decided
 
 
-def decide(calibration: Calibration, judged: Sequence[Judged]) -> dict[str, DecisionTable]:
-    """Decisions on scored test pictures, under each policy."""
-    decisions = {
-        "pooled threshold": _table(
-            judged, [one.score > calibration.pooled.threshold for one in judged]
-        ),
-        "class threshold": _table(
-            judged,
-            [one.score > calibration.limits(one.sample.class_name).threshold for one in judged],
-        ),
+def _policies(calibration: Calibration, pictures: Sequence[ScoredPicture]) -> dict[str, list[bool]]:
+    """Which pictures are NG under each policy."""
+    policies = {
+        "pooled threshold": [one.score > calibration.pooled.threshold for one in pictures],
+        "class threshold": [
+            one.score > calibration.limits(one.class_name).threshold for one in pictures
+        ],
     }
     if calibration.answer_limits is not None:
-        guessed = [
+        policies["guessed class threshold"] = [
             one.answer is None or one.score > calibration.limits(one.answer).threshold
-            for one in judged
+            for one in pictures
         ]
-        decisions["guessed class threshold"] = _table(judged, guessed)
-    return decisions
+    return policies
 
 
-def _table(judged: Sequence[Judged], is_ng: Sequence[bool]) -> DecisionTable:
-    return decision_table(
-        [
-            Decision(s.class_name, s.defect_type, s.is_anomalous, ng)
-            for s, ng in zip((one.sample for one in judged), is_ng, strict=True)
-        ]
-    )
+def _by_part(pictures: Sequence[ScoredPicture], is_ng: Sequence[bool]) -> list[Decision]:
+    """One decision a part: NG where any of its views is, a defect where any view shows one.
+
+    A picture without a part is a part of its own.
+    """
+    parts: dict[tuple[str, str | int], list[int]] = {}
+    for index, one in enumerate(pictures):
+        parts.setdefault((one.class_name, one.part_id or index), []).append(index)
+    return [
+        Decision(
+            class_name,
+            next((pictures[i].defect_type for i in views if pictures[i].is_anomalous), "good"),
+            any(pictures[i].is_anomalous for i in views),
+            any(is_ng[i] for i in views),
+        )
+        for (class_name, _), views in parts.items()
+    ]
