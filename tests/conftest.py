@@ -31,6 +31,7 @@ TINY = {
     "teacher": {"name": "test_efficientnet", "weights": "random"},
     "cram": {"centers": 4},
     "train": {"steps": 4, "batch_size": 4, "checkpoint_every": 2, "log_every": 1},
+    "calibration": {"share": 0.0},
 }
 
 
@@ -44,9 +45,9 @@ def _save(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def write_tiny_data(root: Path) -> Path:
+def write_tiny_data(root: Path, seed: int = 0) -> Path:
     """Two classes, grey and dark: 5 normal training, 2 normal and 2 bad test pictures each."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     for name, tone in (("dark", 60), ("grey", 140)):
         for index in range(5):
             _save(root / name / "train" / "good" / f"{index}.png", _picture(rng, tone))
@@ -77,6 +78,12 @@ def tiny_settings() -> dict:
 def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny data set, read only."""
     return write_tiny_data(tmp_path_factory.mktemp("shared") / "data")
+
+
+@pytest.fixture(scope="session")
+def other_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other pictures of the same classes, as for calibration, read only."""
+    return write_tiny_data(tmp_path_factory.mktemp("other") / "data", seed=1)
 
 
 @pytest.fixture(scope="session")

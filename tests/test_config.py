@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snlad.config import DEFAULT_STEPS, digest, make_config, parse_config, read_config
+from snlad.config import digest, make_config, parse_config, read_config
 from snlad.errors import ConfigError
+from snlad.sections import DEFAULT_STEPS
 
 
 def write(path: Path, text: str) -> Path:
@@ -221,3 +222,16 @@ def test_the_commented_config_shows_every_key_with_its_default():
 def test_every_config_in_the_repository_is_valid():
     for path in (Path(__file__).parents[1] / "configs").rglob("*.toml"):
         read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("share", -0.1), ("share", 0.3), ("target_fpr", 0.0), ("target_fpr", 1.0)]
+)
+def test_what_cannot_be_set_aside_or_promised_is_refused(key, value):
+    with pytest.raises(ConfigError, match=f"calibration.{key}"):
+        make_config("rd", calibration={key: value})
+
+
+def test_a_fifth_is_set_aside_for_one_false_alarm_in_twenty():
+    calibration = make_config("rd").calibration
+    assert (calibration.share, calibration.target_fpr) == (0.2, 0.05)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from snlad.config import make_config
 from snlad.metrics.scores import METRICS
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "quality.py"
@@ -35,6 +36,15 @@ def test_only_what_has_no_row_is_computed(quality, shared_data, tmp_path):
     quality.run_all(shared_data, rows, ["rd", "fd"], [0, 1], None)
     assert quality.calls == [("rd", 0), ("fd", 0), ("rd", 1), ("fd", 1)]
     assert len(quality.read_rows(rows)) == 5  # and one row of trivial statistics
+
+
+def test_all_pictures_train_and_rows_know_nothing_of_thresholds(quality, shared_data, tmp_path):
+    rows, config = tmp_path / "rows.jsonl", tmp_path / "c.toml"
+    config.write_text("[calibration]\nshare = 0.1\ntarget_fpr = 0.2\n")
+    quality.run_all(shared_data, rows, ["rd"], [0], None)
+    quality.run_all(shared_data, rows, ["rd"], [0], config)
+    assert quality.calls == [("rd", 0)]
+    assert quality.use_all_pictures(make_config("rd")).calibration.share == 0.0
 
 
 def test_other_data_or_settings_are_other_rows(quality, shared_data, tiny_data, tmp_path):

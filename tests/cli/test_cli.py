@@ -339,14 +339,14 @@ def test_evaluate_takes_maps_in_place_of_a_run(snlad, trained_run, shared_data, 
         assert "takes RUN DATA, or --maps DIR DATA" in error
 
 
-def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, tmp_path):
+def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, other_data, tmp_path):
     import shutil
 
     run = shutil.copytree(trained_run, tmp_path / "run")
     code, _, error = snlad("calibrate", run)
     assert code == 2
     assert "give some with --calibration DIR" in error
-    words = ["--calibration", shared_data, "--target-fpr", "0.2", "--quiet"]
+    words = ["--calibration", other_data, "--target-fpr", "0.2", "--quiet"]
     code, shown, error = snlad("calibrate", run, *words)
     assert code == 0
     assert [line.split()[0] for line in shown.splitlines()[:4]] == [

@@ -92,3 +92,10 @@ def test_copies_in_several_classes_stay_in_training(tmp_path) -> None:
     for index in range(40):
         samples[40 + index].path.write_bytes(samples[index].path.read_bytes())
     assert hold_out(samples, 0.2, 0)[1] == ()
+
+
+def test_progress_is_told_of_every_picture(tmp_path) -> None:
+    samples = write(tmp_path, {"a": 5})
+    told: list[tuple[str, int, int]] = []
+    hold_out(samples, 0.2, 0, lambda *what: told.append(what))
+    assert told == [("looking for copies", i, 5) for i in range(1, 6)]

@@ -10,7 +10,7 @@ import pytest
 
 from snlad.data.check import check_dataset
 from snlad.data.listing import Tree, shorten
-from snlad.data.loading import data_digest
+from snlad.data.loading import data_digest, file_digests
 from snlad.data.mvtec import normal_samples
 from snlad.data.opening import open_dataset
 from snlad.errors import DataError
@@ -100,7 +100,7 @@ def test_a_class_of_one_picture_is_a_data_set(tmp_path: Path, paint: Paint) -> N
     assert (report.findings, report.separations) == ((), ())
     assert report.classes[0].train_normal == 1
     assert "0 errors, 0 warnings" in report.render()
-    assert len(data_digest(dataset.train_normal)) == 64
+    assert len(data_digest(dataset.train_normal, file_digests(dataset.train_normal))) == 64
 
 
 # One test picture beside it makes comparisons of one with one, and still no number is undefined.
@@ -177,7 +177,7 @@ def test_a_read_only_data_folder_is_enough_and_stays_as_it_was(mvtec_root: Path)
         before = snapshot(mvtec_root)
         dataset = open_dataset(mvtec_root)
         check_dataset(dataset)
-        data_digest(dataset.train_normal)
+        data_digest(dataset.train_normal, file_digests(dataset.train_normal))
         assert snapshot(mvtec_root) == before
     finally:
         for folder in folders:

@@ -10,7 +10,14 @@ import pytest
 from PIL import Image
 
 from snlad.data import images, loading
-from snlad.data.loading import data_digest, find_images, load_batches, load_inputs, load_picture
+from snlad.data.loading import (
+    data_digest,
+    file_digests,
+    find_images,
+    load_batches,
+    load_inputs,
+    load_picture,
+)
 from snlad.data.opening import open_dataset
 from snlad.errors import DataError, ImageError
 
@@ -305,11 +312,15 @@ def test_the_excluded_folder_given_by_name_is_refused(files, tmp_path):
 
 
 def test_the_data_digest_follows_every_byte_and_every_class(tiny_data):
-    first = data_digest(open_dataset(tiny_data).train_normal)
-    assert data_digest(open_dataset(tiny_data).train_normal) == first
+    def digest() -> str:
+        samples = open_dataset(tiny_data).train_normal
+        return data_digest(samples, file_digests(samples))
+
+    first = digest()
+    assert digest() == first
     (tiny_data / "grey").rename(tiny_data / "gray")
-    renamed = data_digest(open_dataset(tiny_data).train_normal)
+    renamed = digest()
     picture = tiny_data / "gray" / "train" / "good" / "0.png"
     picture.write_bytes(picture.read_bytes() + b"\0")
-    changed = data_digest(open_dataset(tiny_data).train_normal)
+    changed = digest()
     assert len({first, renamed, changed}) == 3

@@ -19,8 +19,8 @@ def run(trained_run, tmp_path):
 
 
 @pytest.fixture
-def normals(shared_data):
-    return open_dataset(shared_data).train_normal
+def normals(other_data):
+    return open_dataset(other_data).train_normal
 
 
 def test_scores_and_peaks_are_those_of_predict(run, normals):
@@ -56,8 +56,11 @@ def test_no_calibration_picture_is_ng_or_coloured_where_there_are_too_few(run, n
     model = load(run)
     found = calibrate(run, model, normals)
     assert all(limits.is_short for limits in found.classes.values())
-    assert [line.split(":")[0] for line in warnings(found)] == ["class dark", "class grey"]
-    assert "19 would do" in warnings(found)[0]
+    assert [line.split(":")[0] for line in warnings(found, ["dark", "grey"])] == [
+        "class dark",
+        "class grey",
+    ]
+    assert "19 would do" in warnings(found, ["dark"])[0]
     for sample in normals:
         row = model.predict(sample.path, class_name=sample.class_name)[0]
         assert (row.pred_label, row.regions) == (False, [])
@@ -89,8 +92,28 @@ def test_the_card_says_what_is_promised_and_keeps_the_scores(run, normals, share
     assert "promised FPR" in card
 
 
-def test_test_labels_change_no_stored_number(run, tiny_data):
+def test_a_class_without_calibration_pictures_is_named(run, normals):
+    grey = [sample for sample in normals if sample.class_name == "grey"]
+    found = calibrate(run, load(run), grey, target_fpr=0.5)
+    assert warnings(found, ["dark", "grey"]) == [
+        "class dark has no calibration picture: it is judged by the pooled threshold"
+    ]
+
+
+def test_training_pictures_are_refused_but_a_copied_model_cannot_know_them(
+    run, shared_data, tmp_path
+):
+    trained = open_dataset(shared_data).train_normal
+    with pytest.raises(UsageError, match=r"0\.png is also a training picture"):
+        calibrate(run, load(run), trained)
+    assert load(run).calibration is None
+    copy = shutil.copytree(run / "model", tmp_path / "elsewhere")
+    assert calibrate(copy, load(copy), trained).version == 1
+
+
+def test_test_labels_change_no_stored_number(run, other_data, tmp_path):
     """Swap what is called good and defect in the test split: calibration never looks there."""
+    tiny_data = shutil.copytree(other_data, tmp_path / "swapped")
     data = open_dataset(tiny_data)
     before = calibrate(run, load(run), data.train_normal)
     for name in ("grey", "dark"):
@@ -104,7 +127,7 @@ def test_test_labels_change_no_stored_number(run, tiny_data):
 
 
 def test_the_model_answers_the_class_and_contradiction_is_not_judged(run, normals):
-    """On its own training pictures, which it must know."""
+    """On its calibration pictures, which it must know."""
     calibrate(run, load(run), normals)
     model = load(run)
     for sample in normals:
@@ -144,7 +167,7 @@ def test_a_copied_model_folder_takes_its_calibration_along(run, normals, tmp_pat
     assert load(copy).calibration == load(run).calibration
 
 
-def test_an_inspection_mask_limits_peaks_and_regions(tiny_data, tmp_path, tiny_settings):
+def test_an_inspection_mask_limits_peaks_and_regions(tiny_data, normals, tmp_path, tiny_settings):
     from snlad.config import make_config
     from snlad.engine.train import train
 
@@ -153,7 +176,7 @@ def test_an_inspection_mask_limits_peaks_and_regions(tiny_data, tmp_path, tiny_s
     data = open_dataset(tiny_data)
     out = train(data, tmp_path / "run", make_config(**tiny_settings), rois={"grey": roi})
     model = load(out)
-    grey = [s for s in data.train_normal if s.class_name == "grey"]
+    grey = [s for s in normals if s.class_name == "grey"]
     found = calibrate(out, model, grey)
     inside = [
         float(model.predict(s.path, class_name="grey")[0].maps["overall"][:85].max()) for s in grey

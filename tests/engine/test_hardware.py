@@ -9,10 +9,10 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from snlad.config import TrainConfig
 from snlad.engine import hardware
 from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware, fast_bfloat16
 from snlad.errors import UsageError
+from snlad.sections import TrainConfig
 
 CPU = torch.device("cpu")
 
@@ -52,7 +52,7 @@ def test_a_limit_set_for_onednn_is_respected(monkeypatch, isa, fast):
 
 def test_an_emulated_avx2_machine_chooses_float32_by_itself():
     code = (
-        "import torch; from snlad.config import TrainConfig;"
+        "import torch; from snlad.sections import TrainConfig;"
         "from snlad.engine.hardware import choose_hardware;"
         "print(choose_hardware(torch.device('cpu'), TrainConfig()).dtype)"
     )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from snlad import artifacts, model_folder
 from snlad.artifacts import load_artifact
-from snlad.config import TrainConfig, make_config
+from snlad.config import make_config
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
 from snlad.engine import finish, preparation, rundir

@@ -37,7 +37,7 @@ def run(
             source=str(calibration or ""),
             progress=progress,
         )
-    for warning in warnings(found):
+    for warning in warnings(found, loaded.card.classes):
         typer.echo(f"warning: {warning}", err=True)
     rows = {name: limits.model_dump() for name, limits in found.classes.items()}
     typer.echo(format_limits(rows, found.pooled.model_dump()))

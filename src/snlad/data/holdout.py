@@ -15,6 +15,7 @@ from snlad.data.duplicates import (
 )
 from snlad.data.images import read_image
 from snlad.data.samples import Sample
+from snlad.types import Progress, silent
 
 AT_LEAST = 20
 """Pictures of a class that a share is raised to: with fewer, 5 % cannot be promised."""
@@ -24,7 +25,7 @@ AT_MOST = 0.25
 
 
 def hold_out(
-    samples: Sequence[Sample], share: float, seed: int
+    samples: Sequence[Sample], share: float, seed: int, progress: Progress = silent
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Split normal pictures into those to train on and those set aside, class by class.
 
@@ -35,6 +36,7 @@ def hold_out(
         share: of each class to set aside, in [0, 0.25]; 0 sets nothing aside. It is raised to
             20 pictures where they are at most a quarter of the class.
         seed: of the draw; each class draws by its own name.
+        progress: told while pictures are compared.
 
     Returns:
         The pictures to train on and those set aside, both in their order.
@@ -44,8 +46,11 @@ def hold_out(
     """
     if share == 0:
         return tuple(samples), ()
+    prints = []
     with ThreadPoolExecutor() as pool:
-        prints = list(pool.map(_fingerprint, samples))
+        for one in pool.map(_fingerprint, samples):
+            prints.append(one)
+            progress("looking for copies", len(prints), len(samples))
     by_class: dict[str, list[list[int]]] = defaultdict(list)
     for group in _groups(samples, prints):
         names = {samples[i].class_name for i in group}

@@ -135,11 +135,19 @@ def count_links(paths: Iterable[Path]) -> int:
     )
 
 
-def data_digest(samples: Sequence[Sample]) -> str:
-    """SHA-256 over class, name and bytes of every sample's picture, in order."""
+def file_digests(samples: Iterable[Sample]) -> list[str]:
+    """SHA-256 of each sample's file, as hex.
+
+    Raises:
+        ImageError: a file cannot be read; the message names it.
+    """
+    return [read_file(sample.path)[1] for sample in samples]
+
+
+def data_digest(samples: Iterable[Sample], digests: Iterable[str]) -> str:
+    """SHA-256 over class, name and file digest of every sample, in order."""
     total = hashlib.sha256()
-    for sample in samples:
-        _, sha256 = read_file(sample.path)
+    for sample, sha256 in zip(samples, digests, strict=True):
         total.update(
             f"{sample.class_name}\0{sample.path.name}\0{sha256}\0".encode(errors="replace")
         )

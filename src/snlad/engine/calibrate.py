@@ -17,8 +17,9 @@ from snlad.calibration.record import (
     load_calibration,
     save_calibration,
 )
-from snlad.data.loading import data_digest, load_batches
+from snlad.data.loading import data_digest, file_digests, load_batches
 from snlad.data.samples import Sample
+from snlad.engine.pictures import load_pictures, refuse_trained
 from snlad.engine.refresh import refresh_card
 from snlad.engine.rundir import write_json
 from snlad.errors import ImageError, UsageError
@@ -60,14 +61,16 @@ def calibrate(
 
     Raises:
         ImageError: a picture cannot be read.
-        UsageError: there is neither a picture nor an earlier version, a picture is not normal or
-            of a class that the model does not have, or the target is not in (0, 1).
+        UsageError: there is neither a picture nor an earlier version, a picture is not normal, of
+            a class that the model does not have or trained on, or the target is not in (0, 1).
     """
     folder = find_model(run)
     last = load_calibration(folder, model.identity)
     if samples:
-        measured = {**_measure(model, samples, progress), "data": data_digest(samples)}
-        measured["source"] = source
+        digests, trained = file_digests(samples), load_pictures(run)
+        refuse_trained(samples, digests, trained.train_digests if trained else ())
+        measured = {**_measure(model, samples, progress), "source": source}
+        measured["data"] = data_digest(samples, digests)
     elif last is not None:
         measured = last[0].model_dump(include=_MEASURED)
     else:
@@ -110,10 +113,14 @@ def require_calibration(samples: Sequence[Sample], classes: Collection[str]) -> 
             )
 
 
-def warnings(calibration: Calibration) -> list[str]:
-    """One sentence for each class that has too few pictures for the target."""
+def warnings(calibration: Calibration, classes: Collection[str]) -> list[str]:
+    """One sentence for each class that has too few pictures for the target, or none."""
     short = {name: limits for name, limits in calibration.classes.items() if limits.is_short}
+    without = sorted(set(classes) - set(calibration.classes))
     return [
+        f"class {name} has no calibration picture: it is judged by the pooled threshold"
+        for name in without
+    ] + [
         f"class {name}: {limits.n} calibration pictures cannot promise {calibration.target_fpr:g}, "
         f"only {limits.attainable_fpr:.3f}; {round(1 / calibration.target_fpr) - 1} would do"
         for name, limits in short.items()

@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from snlad.config import TrainConfig
 from snlad.errors import UsageError
+from snlad.sections import TrainConfig
 
 _NARROW_ISA = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 """Values of ONEDNN_MAX_CPU_ISA that switch oneDNN's bfloat16 kernels off."""

@@ -9,11 +9,11 @@ from torch import nn
 
 from snlad.build import LossFunction, build_detector, build_loss
 from snlad.config import Config, digest
-from snlad.data.loading import data_digest
 from snlad.data.roi import FittedRois, Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.checkpoint import load_checkpoint
 from snlad.engine.hardware import Hardware
+from snlad.engine.pictures import UsedPictures
 from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices
 from snlad.engine.training_data import TrainingData
@@ -88,7 +88,7 @@ def require_normals(dataset: Dataset, rois: Rois) -> tuple[Sample, ...]:
 
 
 def prepare(
-    samples: Sequence[Sample],
+    pictures: UsedPictures,
     run: RunFolder,
     config: Config,
     hardware: Hardware,
@@ -110,18 +110,18 @@ def prepare(
     hardware.place(detector)
     masks = FittedRois(rois, config.image_size)
     data = TrainingData(
-        [sample.path for sample in samples],
+        [sample.path for sample in pictures.train],
         config.image_size,
         detector.teacher,
         hardware,
         int(config.train.cache_gib * 2**30),
         progress,
-        [masks.seen(sample.class_name) for sample in samples],
+        [masks.seen(sample.class_name) for sample in pictures.train],
     )
     optimizer = torch.optim.Adam(detector.student.parameters(), betas=config.train.betas)
     identity = {
         "config": digest(config.model_dump(mode="json")),
-        "data": data_digest(samples),
+        "data": pictures.digest,
         "teacher": weights_digest(detector.teacher),
         "roi": digest({name: [roi.shape, roi.tobytes().hex()] for name, roi in rois.items()}),
         "own parts": ", ".join(own.names),

@@ -2,11 +2,14 @@
 
 RUN/config.json       resolved configuration
 RUN/versions.json     software and hardware
+RUN/pictures.jsonl    which pictures train and which are set aside for the thresholds
 RUN/log.jsonl         one row every few steps
 RUN/curves.png        the same as a picture
 RUN/checkpoint/       while training; gone when the model is saved
 RUN/model/            the model, complete
-RUN/scores.json       written by evaluate
+RUN/calibration.json  the thresholds in force, for reading
+RUN/scores.json       written by evaluate, like the next
+RUN/test_pictures.jsonl   score and decisions of each test picture
 """
 
 import json

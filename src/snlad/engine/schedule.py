@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from snlad.config import TrainConfig
+from snlad.sections import TrainConfig
 
 
 def learning_rate(step: int, total: int, settings: TrainConfig) -> float:

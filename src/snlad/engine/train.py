@@ -19,6 +19,7 @@ from snlad.engine.checkpoint import save_checkpoint
 from snlad.engine.finish import finish_training
 from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware
 from snlad.engine.interrupt import stop_signals
+from snlad.engine.pictures import UsedPictures, choose_pictures
 from snlad.engine.preparation import OwnParts, Training, begin, prepare, require_normals
 from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices, learning_rate
@@ -30,6 +31,11 @@ from snlad.types import Progress, silent
 __all__ = ["OwnParts", "train"]
 
 logger = logging.getLogger(__name__)
+
+_UNCALIBRATED = (
+    "too few pictures to set some aside for thresholds: the model gives scores and no verdicts; "
+    "calibrate it with  snlad calibrate RUN --calibration DIR"
+)
 
 
 def train(
@@ -54,7 +60,8 @@ def train(
         resume: go on from the run's last checkpoint to the numbers of an undisturbed run.
         rois: inspection masks, bool (H0, W0), by class name; stored with the model.
         own: student, loss or maps of the user's own.
-        calibration: normal pictures that are not trained on; the model is calibrated on them.
+        calibration: normal pictures of its own to calibrate on; without them a seeded share of
+            the training pictures is set aside for it (``config.calibration``).
         progress: told how far the work is.
 
     Returns:
@@ -63,7 +70,7 @@ def train(
     Raises:
         DataError: no normal training or calibration picture, or one that cannot be read.
         UsageError: the run folder or the device cannot be used, or a calibration picture is of a
-            class that is not trained.
+            class that is not trained, or trained on.
         ConfigError: the run that is resumed has another configuration.
         ArtifactError: the checkpoint is damaged or belongs to other data, weights or parts.
         WeightsError: the teacher's weights are not there.
@@ -71,8 +78,8 @@ def train(
     """
     own, rois, started = own or OwnParts(), rois or {}, time.monotonic()
     samples = require_normals(dataset, rois)
-    if calibration is not None:
-        require_calibration(require_normals(calibration, {}), {s.class_name for s in samples})
+    given = None if calibration is None else require_normals(calibration, {})
+    require_calibration(given or (), {s.class_name for s in samples})
     hardware = choose_hardware(choose_device(device), config.train)
     run = RunFolder(Path(out))
     if dataset.layout not in ("manifest", "ader"):  # these name their pictures one by one
@@ -82,33 +89,38 @@ def train(
         logger.info("%s is already finished; nothing was done", run.path)
         return run.path
     with torch.random.fork_rng(), stop_signals() as stop:
+        watched = _watch(progress, stop)
         with run.forgotten_on_error(unless=resume):
+            pictures = choose_pictures(samples, given, config.calibration, config.seed, watched)
             training = prepare(
-                samples,
-                run,
-                config,
-                hardware,
-                own,
-                rois,
-                progress=_watch(progress, stop),
-                stop=stop,
+                pictures, run, config, hardware, own, rois, progress=watched, stop=stop
             )
+            pictures.save(run.path)
         with _one_value_refused():
             begin(training)
             _run_steps(training, started)
-        finish_training(training, samples, rois, own.names, started)
-        if calibration is not None:
-            _calibrate(training, calibration, own, progress)
+        finish_training(training, pictures.train, rois, own.names, started)
+        if pictures.calibration:
+            _calibrate(training, pictures, dataset if calibration is None else calibration, own)
+        elif config.calibration.share:
+            logger.warning(_UNCALIBRATED)
     run.discard_checkpoint()
     return run.path
 
 
-def _calibrate(training: Training, calibration: Dataset, own: OwnParts, progress: Progress) -> None:
+def _calibrate(training: Training, pictures: UsedPictures, source: Dataset, own: OwnParts) -> None:
     """Set the thresholds of the saved model, loaded as it will be used."""
-    path, source = training.run.path, str(calibration.root)
+    path = training.run.path
     model = load(path, device=str(training.hardware.device), student=own.student, maps=own.maps)
-    found = calibrate(path, model, calibration.train_normal, source=source, progress=progress)
-    for warning in warnings(found):
+    found = calibrate(
+        path,
+        model,
+        pictures.calibration,
+        target_fpr=training.config.calibration.target_fpr,
+        source=str(source.root),
+        progress=training.progress,
+    )
+    for warning in warnings(found, model.card.classes):
         logger.warning("%s", warning)
 
 

@@ -1,0 +1,133 @@
+"""Which normal pictures make a model: those it trains on and those set aside for its thresholds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snlad.artifacts import write_atomically
+from snlad.data.holdout import hold_out
+from snlad.data.loading import data_digest, file_digests
+from snlad.data.samples import Sample
+from snlad.errors import ArtifactError, UsageError
+from snlad.sections import CalibrationConfig
+from snlad.types import Progress
+
+PICTURES_FILE = "pictures.jsonl"
+_KEPT = ("class_name", "group", "part_id", "view", "time")
+
+
+@dataclass(frozen=True)
+class UsedPictures:
+    """The normal pictures of a run, with the SHA-256 of their files in the same order.
+
+    Attributes:
+        train: what the student, the scale of the maps and the class answer learn from.
+        calibration: what the thresholds are set on, and nothing else.
+    """
+
+    train: tuple[Sample, ...]
+    train_digests: tuple[str, ...]
+    calibration: tuple[Sample, ...]
+    calibration_digests: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over classes, names and contents of the pictures that are trained on."""
+        return data_digest(self.train, self.train_digests)
+
+    def save(self, run: Path) -> None:
+        """Write ``RUN/pictures.jsonl``: one row a picture, with ``role`` and hash."""
+        rows = [
+            {"role": role, "path": str(sample.path.absolute()), "sha256": sha256}
+            | {name: getattr(sample, name) for name in _KEPT}
+            for role in ("train", "calibration")
+            for sample, sha256 in zip(
+                getattr(self, role), getattr(self, f"{role}_digests"), strict=True
+            )
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        write_atomically(run / PICTURES_FILE, text.encode())
+
+
+def choose_pictures(
+    samples: Sequence[Sample],
+    given: Sequence[Sample] | None,
+    settings: CalibrationConfig,
+    seed: int,
+    progress: Progress,
+) -> UsedPictures:
+    """Set a seeded share of the normal pictures aside, or take the calibration pictures given.
+
+    Args:
+        samples: normal training pictures.
+        given: normal pictures to calibrate on; ``None`` sets a share of ``samples`` aside.
+        settings: which share.
+        seed: of the draw.
+        progress: told while pictures are compared.
+
+    Raises:
+        ImageError: a picture cannot be read; the message names it.
+        UsageError: a given picture is a training picture too.
+    """
+    if given is None:
+        train, aside = hold_out(samples, settings.share, seed, progress)
+    else:
+        train, aside = tuple(samples), tuple(given)
+    used = UsedPictures(train, tuple(file_digests(train)), aside, tuple(file_digests(aside)))
+    if given is not None:
+        refuse_trained(aside, used.calibration_digests, used.train_digests)
+    return used
+
+
+def load_pictures(run: Path) -> UsedPictures | None:
+    """What ``save`` wrote; ``None`` where there is none, as beside a copied model folder.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    path = run / PICTURES_FILE
+    if not path.exists():
+        return None
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        parts = {role: [row for row in rows if row["role"] == role] for role in _ROLES}
+        samples = {role: tuple(_sample(row) for row in part) for role, part in parts.items()}
+        digests = {role: tuple(str(r["sha256"]) for r in part) for role, part in parts.items()}
+    except (ValueError, LookupError, TypeError) as error:
+        raise ArtifactError(
+            f"{path} is damaged ({error!r}); it lists the run's pictures: restore it or train again"
+        ) from None
+    return UsedPictures(
+        samples["train"], digests["train"], samples["calibration"], digests["calibration"]
+    )
+
+
+def refuse_trained(
+    samples: Sequence[Sample], digests: Sequence[str], trained: Sequence[str]
+) -> None:
+    """Let pictures through that training did not see.
+
+    Raises:
+        UsageError: the same file was trained on, so its score promises nothing.
+    """
+    seen = set(trained)
+    for sample, sha256 in zip(samples, digests, strict=True):
+        if sha256 in seen:
+            raise UsageError(
+                f"{sample.path} is also a training picture; calibrate on pictures that "
+                "training does not use"
+            )
+
+
+_ROLES = ("train", "calibration")
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    return Sample(
+        path=Path(row["path"]),
+        split="train",
+        is_anomalous=False,
+        **{name: row[name] for name in _KEPT},
+    )

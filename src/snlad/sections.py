@@ -1,0 +1,124 @@
+"""The sections of a configuration: every choice with its default and its limits."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+DEFAULT_STEPS = 1250
+"""Optimiser steps when neither steps nor epochs are given: six epochs of 3,300 pictures."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TeacherConfig(Section):
+    """The frozen network whose features are normality's yardstick."""
+
+    name: str = "tf_efficientnet_lite0"
+    weights: str = "auto"
+    """``auto``, ``packaged``, ``timm``, ``random`` or the path of a safetensors file."""
+    levels: tuple[int, ...] | None = None
+    """timm ``out_indices``; by default the levels of strides 4, 8 and 16."""
+
+
+class StudentConfig(Section):
+    """The network that learns to reproduce the teacher."""
+
+    distillation: Literal["forward", "reverse"] = "reverse"
+    bottleneck_channels: int | None = Field(None, ge=1)
+    """Channels of the embedding; by default twice the teacher's deepest; reverse only."""
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    """Share of the embedding's values dropped in training; reverse distillation only."""
+
+
+class CramConfig(Section):
+    """The central residual aggregation module."""
+
+    reading: Literal["none", "residual", "projection", "locations"] = "none"
+    centers: int = Field(64, ge=2, le=4096)
+    initialisation: Literal["k-means", "random"] = "k-means"
+
+
+class LossConfig(Section):
+    """Weights and readings of the distillation terms; a term of weight 0 is not computed."""
+
+    flattened: float = Field(0.0, ge=0.0)
+    channel: float = Field(0.0, ge=0.0)
+    spatial: float = Field(0.0, ge=0.0)
+    intra: float = Field(0.0, ge=0.0)
+    inter: float = Field(0.0, ge=0.0)
+    spatial_reading: Literal["kl", "cosine"] = "cosine"
+    temperature: float = Field(1.0, gt=0.0)
+    inter_reading: Literal["images", "networks"] = "images"
+
+    @model_validator(mode="after")
+    def _some_term(self) -> Self:
+        if not any((self.flattened, self.channel, self.spatial, self.intra, self.inter)):
+            raise ValueError("every weight is 0; give at least one loss term a weight above 0")
+        return self
+
+
+class MapsConfig(Section):
+    """How disagreement becomes an anomaly map and an image score."""
+
+    affinity: bool = False
+    """Add the affinity difference map to the feature distance map."""
+    levels: Literal["sum", "product"] = "sum"
+    align_corners: bool = True
+    combine: Literal["sum", "scaled-sum", "product"] = "sum"
+    score: Literal["top", "max"] = "top"
+    """Image score: mean of the highest 1 % of pixels, or the highest pixel."""
+    sigma_px: float = Field(4.0, ge=0.0, le=32.0)
+    """Gaussian smoothing, in pixels of the 256 x 256 map."""
+
+
+class TrainConfig(Section):
+    """The optimiser, its schedule, and what the machine may spend."""
+
+    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(0.001, gt=0.0)
+    warmup_share: float = Field(0.05, ge=0.0, lt=1.0)
+    """Share of all steps in which the learning rate rises linearly from 0; then a cosine to 0."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float = Field(1.0, gt=0.0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
+    cache_gib: float = Field(4.0, ge=0.0)
+    """Memory for decoded pictures and teacher features, in GiB."""
+    checkpoint_every: int = Field(250, ge=1)
+    log_every: int = Field(10, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_length(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("steps") is values.get("epochs") is None:
+            return {**values, "steps": DEFAULT_STEPS}
+        return values
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("steps and epochs are both given; keep one of them")
+        return self
+
+    def total_steps(self, n_images: int) -> int:
+        """Optimiser steps on ``n_images`` training pictures."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return self.epochs * max(1, n_images // self.batch_size)
+
+
+class CalibrationConfig(Section):
+    """What training sets aside for thresholds, and what they promise."""
+
+    share: float = Field(0.2, ge=0.0, le=0.25)
+    """Of each class's normal pictures; 0 trains on all and leaves the model uncalibrated."""
+    target_fpr: float = Field(0.05, gt=0.0, lt=1.0)
+    """Share of good pictures that may be called NG."""

@@ -1,0 +1,99 @@
+"""The list of a run's pictures: who trains, who calibrates, and back from disk."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snlad.data.opening import open_dataset
+from snlad.data.samples import Sample
+from snlad.engine.pictures import UsedPictures, choose_pictures, load_pictures, refuse_trained
+from snlad.errors import ArtifactError, ImageError, UsageError
+from snlad.sections import CalibrationConfig
+from snlad.types import silent
+
+ALL = CalibrationConfig(share=0.0)
+
+
+@pytest.fixture
+def samples(shared_data):
+    return open_dataset(shared_data).train_normal
+
+
+def choose(samples, given=None, settings=ALL):
+    return choose_pictures(samples, given, settings, 0, silent)
+
+
+def test_no_share_trains_on_everything(samples):
+    used = choose(samples)
+    assert (used.train, used.calibration, used.calibration_digests) == (samples, (), ())
+    assert len(set(used.train_digests)) == len(samples)
+
+
+def test_the_digest_is_that_of_the_training_pictures_alone(samples, other_data):
+    others = open_dataset(other_data).train_normal
+    assert choose(samples, others).digest == choose(samples).digest
+    assert choose(samples[1:]).digest != choose(samples).digest
+
+
+def test_given_pictures_leave_the_share_alone(samples, other_data):
+    others = open_dataset(other_data).train_normal
+    used = choose(samples * 8, others, CalibrationConfig(share=0.2))
+    assert (used.train, used.calibration) == (samples * 8, others)
+
+
+def test_the_same_file_under_another_name_is_refused(samples, tmp_path):
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(samples[3].path.read_bytes())
+    with pytest.raises(UsageError, match=r"copy\.png is also a training picture"):
+        choose(samples, [replace(samples[3], path=copy)])
+    refuse_trained(samples, ["a"] * len(samples), ["b"])
+
+
+def test_a_picture_that_cannot_be_read_is_named(samples, tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.png"):
+        choose([replace(samples[0], path=tmp_path / "gone.png")])
+
+
+def test_what_is_saved_is_loaded(samples, other_data, tmp_path):
+    others = [
+        replace(s, group="g", part_id="p", view="left", time="t")
+        for s in open_dataset(other_data).train_normal
+    ]
+    used = choose(samples, others)
+    assert load_pictures(tmp_path) is None
+    used.save(tmp_path)
+    assert load_pictures(tmp_path) == used
+    rows = [json.loads(line) for line in (tmp_path / "pictures.jsonl").read_text().splitlines()]
+    assert [row["role"] for row in rows] == ["train"] * 10 + ["calibration"] * 10
+    assert all(Path(row["path"]).is_absolute() and len(row["sha256"]) == 64 for row in rows)
+
+
+@given(names=st.lists(st.text(min_size=1), min_size=1, max_size=5))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_any_name_survives(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("run")
+    samples = tuple(
+        Sample(path=Path("/") / name, class_name=name, split="train", is_anomalous=False)
+        for name in names
+    )
+    used = UsedPictures(samples, tuple(names), (), ())
+    used.save(folder)
+    assert load_pictures(folder) == used
+
+
+def test_bytes_that_are_no_unicode_survive(tmp_path):
+    path = Path("/data/\udcff.png")
+    sample = Sample(path=path, class_name="a", split="train", is_anomalous=False)
+    UsedPictures((sample,), ("0",), (), ()).save(tmp_path)
+    assert load_pictures(tmp_path).train[0].path == path
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"role": "train"}', '{"path": "a"}', "1"])
+def test_a_damaged_list_is_named(tmp_path, content):
+    (tmp_path / "pictures.jsonl").write_text(content)
+    with pytest.raises(ArtifactError, match=r"pictures\.jsonl is damaged"):
+        load_pictures(tmp_path)
