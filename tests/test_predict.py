@@ -151,7 +151,7 @@ def test_a_row_names_the_model(model, pictures):
 
 def test_a_score_that_is_not_a_number_is_never_normal(trained_run, pictures):
     broken = load(trained_run)
-    broken._detector.map_mean.fill_(float("nan"))
+    broken._inspector._detector.map_mean.fill_(float("nan"))
     prediction = broken.predict(pictures[0])[0]
     assert prediction.pred_score is None
     assert "the score is nan" in prediction.error
@@ -232,3 +232,20 @@ def test_the_card_tells_people_what_the_model_is(trained_run, model):
     assert "| dark | 5 |" in card
     for head in ("## Metrics", "## Thresholds", "## Limits"):
         assert head in card
+
+
+def test_a_picture_that_does_not_come_is_not_judged_for_that_reason(trained_run, monkeypatch):
+    import threading
+
+    from snlad.data import loading
+
+    release, model = threading.Event(), load(trained_run)
+    assert model.timeout_s == 60
+    model.timeout_s = 0.2
+    monkeypatch.setattr(loading, "load_picture", lambda *_args, **_how: release.wait(30))
+    try:
+        (row,) = model.predict("/far/away.png")
+    finally:
+        release.set()
+    assert (row.verdict, row.reason, row.pred_score) == ("not_judged", "timeout", None)
+    assert "'/far/away.png' was not read within 0.2 s" in row.error

@@ -24,6 +24,7 @@ from snlad.artifacts import Artifact, format_arrays, load_artifact, save_artifac
 from snlad.build import build_detector
 from snlad.calibration.class_answer import ClassAnswer
 from snlad.config import Config, parse_config
+from snlad.data.limits import PictureLimits
 from snlad.data.roi import Rois, read_roi
 from snlad.errors import ArtifactError, ConfigError, UsageError
 from snlad.models.arrays import load_module, module_arrays
@@ -42,6 +43,7 @@ class ModelCard:
         classes: normal training pictures by class name.
         color_scale: overall-map values at the two ends of the heat map's colours.
         record: digests of configuration, data and teacher, and seconds of training.
+        limits: what a picture must be like to be judged, by class name; empty for no limits.
         own: which of ``student``, ``loss``, ``maps`` were the user's own.
         license: of the teacher's weights.
         snlad: version that trained the model.
@@ -54,6 +56,7 @@ class ModelCard:
     record: dict[str, Any]
     own: list[str]
     license: str
+    limits: dict[str, PictureLimits] = field(default_factory=dict)
     snlad: str = __version__
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -102,6 +105,7 @@ def save_model(
     if class_answer is not None:
         files[_CLASSES] = format_arrays(class_answer.to_arrays())
     payload = {**asdict(card), "config": card.config.model_dump(mode="json"), "rois": names}
+    payload["limits"] = {name: one.model_dump(mode="json") for name, one in card.limits.items()}
     identity = save_artifact(folder, "model", payload, files)
     write_card(folder, card, identity)
     return identity
@@ -156,7 +160,12 @@ def load_model(
         payload = dict(artifact.payload)
         names = payload.pop("rois")
         masks = {name: artifact.files[file] for name, file in dict(names).items()}
-        card = ModelCard(**{**payload, "config": parse_config(payload["config"])})
+        limits = {
+            name: PictureLimits.model_validate(one)
+            for name, one in dict(payload.pop("limits", {})).items()
+        }
+        config = parse_config(payload.pop("config"))
+        card = ModelCard(**payload, config=config, limits=limits)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         raise ArtifactError(f"{folder}/model.json lacks or garbles a field: {error}") from None
     for part, given in (("student", student), ("maps", maps)):

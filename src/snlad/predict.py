@@ -2,40 +2,26 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from snlad.calibration.record import Calibration, load_calibration
 from snlad.calibration.verdict import give_verdict
-from snlad.data.images import to_input
 from snlad.data.loading import Picture, Source, load_batches
-from snlad.data.roi import FittedRois
 from snlad.errors import UsageError
+from snlad.inspection import Found, Inspector
 from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel, ModelCard, find_model, load_model
-from snlad.models.detector import Detector, MapFunction
-from snlad.models.statistics import channel_means
-from snlad.pyramid import Pyramid
+from snlad.models.detector import MapFunction
 from snlad.types import MAP_SIZE, Prediction
 
 _BATCH = 8
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What the networks found in one picture."""
-
-    score: float
-    maps: dict[str, NDArray[np.float32]]
-    answer: str | None
-    distances: NDArray[np.float64] | None
+_TIMEOUT_S: float | None = 60.0
 
 
 class Model:
@@ -49,6 +35,7 @@ class Model:
     Attributes:
         calibration: the thresholds in force, or ``None``.
         min_area: smallest region that is reported, in pixels of the picture.
+        timeout_s: how long to wait for a picture whose turn has come; ``None`` for ever.
         card: configuration, classes and record of the training.
         identity: SHA-256 that names exactly this model.
         rois: inspection masks, bool (H0, W0), by class name.
@@ -59,17 +46,14 @@ class Model:
         self, loaded: LoadedModel, device: str = "cpu", calibration: Calibration | None = None
     ) -> None:
         self.calibration = calibration
-        self.min_area = 0.0
+        self.min_area, self.timeout_s = 0.0, _TIMEOUT_S
         self.card: ModelCard = loaded.card
         self.identity = loaded.identity
         self.rois = loaded.rois
-        self._class_answer = loaded.class_answer
         self.device = torch.device(device)
-        self._detector: Detector = loaded.detector.to(
-            device=self.device, memory_format=torch.channels_last
-        )  # type: ignore[call-overload] # torch's stub lacks this form
-        self.map_names = (*self._detector.maps, "overall")
-        self._masks = FittedRois(loaded.rois, self.card.config.image_size)
+        self._inspector = Inspector(loaded, self.device)
+        self._masks = self._inspector.masks
+        self.map_names = self._inspector.map_names
 
     def predict(
         self, images: Source | Iterable[Source], *, class_name: str | None = None
@@ -95,7 +79,8 @@ class Model:
             UsageError: the class is not one of the model's.
         """
         name = self._require_class(class_name)
-        batches = load_batches(images, self.card.config.image_size, _BATCH)
+        size, wait = self.card.config.image_size, self.timeout_s
+        batches = load_batches(images, size, _BATCH, timeout_s=wait)
         return (row for batch in batches for row in self.judge(batch, [name] * len(batch)))
 
     def judge(
@@ -103,7 +88,10 @@ class Model:
     ) -> list[Prediction]:
         """Inspect one batch of loaded pictures; a bad one gets an error and no score."""
         good = [i for i, picture in enumerate(pictures) if picture.fitted is not None]
-        found = self._run([pictures[i] for i in good], [class_names[i] for i in good])
+        limits = None if self.calibration is None else self.calibration.answer_limits
+        found = self._inspector.inspect(
+            [pictures[i] for i in good], [class_names[i] for i in good], limits
+        )
         answers = dict(zip(good, found, strict=True))
         return [
             self._predict(picture, class_names[i], answers.get(i))
@@ -117,57 +105,11 @@ class Model:
     def under(self, protocol: Protocol) -> "Model":
         """The same model with the image score and the smoothing of an evaluation protocol."""
         other = copy(self)
-        other._detector = copy(self._detector)
-        other._detector.score, other._detector.kernel_px = protocol.score, protocol.kernel_px
+        other._inspector = self._inspector.under(protocol)
         return other
 
-    @torch.inference_mode()
-    def _run(self, pictures: Sequence[Picture], stated: Sequence[str | None]) -> list[_Found]:
-        fitted = [picture.fitted for picture in pictures if picture.fitted is not None]
-        if not fitted:
-            return []
-        teacher, student = self._detector.features(self._to_images(fitted))
-        answers = self._answer_classes(teacher)
-        names = [
-            one if one is not None else answer
-            for one, (answer, _) in zip(stated, answers, strict=True)
-        ]
-        blank = self._masks.blank(fitted, names)
-        if blank is not None:  # the class is told from the whole picture, the score from its part
-            teacher, student = self._detector.features(self._to_images(blank))
-        raw = self._detector.raw_maps(teacher, student)
-        overall = self._detector.overall(raw)
-        valid = self._masks.valid(names)
-        inside = None if valid is None else torch.from_numpy(valid).to(self.device)
-        scores = self._detector.image_score(overall, inside).tolist()
-        arrays = {
-            name: map_.cpu().numpy()[:, 0] for name, map_ in {**raw, "overall": overall}.items()
-        }
-        return [
-            _Found(score, {name: array[i] for name, array in arrays.items()}, *answers[i])
-            for i, score in enumerate(scores)
-        ]
-
-    def _to_images(self, fitted: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-        images = torch.from_numpy(to_input(np.stack(fitted))).to(self.device)
-        return images.contiguous(memory_format=torch.channels_last)
-
-    def _answer_classes(
-        self, teacher: Pyramid
-    ) -> list[tuple[str | None, NDArray[np.float64] | None]]:
-        """The class that the model answers and the distances behind it, a picture each."""
-        count = len(teacher[0])
-        if self._class_answer is None:
-            return [(None, None)] * count
-        distances = self._class_answer.distances(channel_means(teacher).cpu().numpy())
-        limits = None if self.calibration is None else self.calibration.answer_limits
-        return [
-            (None if limits is None else limits.answer(self._class_answer.names, row), row)
-            for row in distances
-        ]
-
-    def _predict(self, picture: Picture, stated: str | None, found: _Found | None) -> Prediction:
-        known: dict[str, Any] = {"class_name": stated, "reason": "unreadable", "pred_score": None}
+    def _predict(self, picture: Picture, stated: str | None, found: Found | None) -> Prediction:
+        known: dict[str, Any] = {"class_name": stated, "reason": picture.fault, "pred_score": None}
         error = picture.error
         if found is not None and not np.isfinite(found.score):
             error = (
@@ -186,7 +128,7 @@ class Model:
             image=picture.original,
         )
 
-    def _judge(self, picture: Picture, stated: str | None, found: _Found) -> dict[str, Any]:
+    def _judge(self, picture: Picture, stated: str | None, found: Found) -> dict[str, Any]:
         tells = self.calibration is not None and self.calibration.answer_limits is not None
         verdict = give_verdict(
             self.calibration,
@@ -196,7 +138,8 @@ class Model:
             stated=stated,
             answer=found.answer,
             is_unknown=found.answer is None if tells else None,
-            size=MAP_SIZE if picture.original is None else picture.original.shape[:2],
+            cause=found.cause,
+            size=picture.size or MAP_SIZE,
             min_area=self.min_area,
         )
         return {

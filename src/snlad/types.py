@@ -23,8 +23,8 @@ class Prediction:
         threshold: ``pred_label`` is ``pred_score > threshold``; ``None`` until calibrated.
         verdict: ``ok``, ``ng`` or ``not_judged``: what to act on.
         reason: of the verdict: ``score`` where it follows from the score, else why the picture
-            was not judged: ``unreadable``, ``not_finite``, ``not_calibrated``,
-            ``unknown_class`` or ``class_mismatch``.
+            was not judged: ``unreadable``, ``timeout``, ``not_finite``, ``not_calibrated``,
+            ``unknown_class``, ``class_mismatch``, ``size``, ``exposure`` or ``sharpness``.
         class_name: the product class, as stated or as the model answers; ``None`` where neither
             knows.
         is_unknown: the model finds that the picture is of none of its classes; ``None`` where it

@@ -32,6 +32,7 @@ def verdict(score: float, **changed: object) -> dict:
         "stated": None,
         "answer": "a",
         "is_unknown": False,
+        "cause": None,
         "size": (8, 8),
         "min_area": 0.0,
     }
@@ -52,6 +53,10 @@ def verdict(score: float, **changed: object) -> dict:
             {"stated": "a", "answer": None, "is_unknown": True},
             ("not_judged", "unknown_class", "a", False),
         ),
+        # a picture that cannot be judged is not, whatever its score; who it is comes first
+        (1.0, {"cause": "sharpness"}, ("not_judged", "sharpness", "a", False)),
+        (50.0, {"cause": "exposure"}, ("not_judged", "exposure", "a", True)),
+        (1.0, {"stated": "b", "cause": "size"}, ("not_judged", "class_mismatch", "b", False)),
         # a model that cannot tell classes judges by what is stated, or by the pooled threshold
         (1.0, {"stated": "a", "answer": None, "is_unknown": None}, ("ok", "score", "a", False)),
         (135.0, {"answer": None, "is_unknown": None}, ("ok", "score", None, False)),

@@ -324,3 +324,53 @@ def test_the_data_digest_follows_every_byte_and_every_class(tiny_data):
     picture.write_bytes(picture.read_bytes() + b"\0")
     changed = digest()
     assert len({first, renamed, changed}) == 3
+
+
+def test_a_picture_that_hangs_is_an_error_and_the_others_go_on(files, monkeypatch):
+    """One of two threads is held; the other reads the rest, in order."""
+    release, load = threading.Event(), loading.load_picture
+
+    def hang(source, **how):
+        if source == files[2]:
+            release.wait(30)
+        return load(source, **how)
+
+    monkeypatch.setattr(loading, "load_picture", hang)
+    batches = load_batches(files, (2, 2), 3, timeout_s=0.3)
+    try:
+        pictures = [picture for batch in batches for picture in batch]
+    finally:
+        release.set()
+    assert [picture.path for picture in pictures] == [str(path) for path in files]
+    assert [picture.fault for picture in pictures if picture.error] == ["timeout"]
+    assert "2.png' was not read within 0.3 s" in pictures[2].error
+    assert pictures[2].fitted is None
+    assert all(picture.fitted is not None for i, picture in enumerate(pictures) if i != 2)
+
+
+def test_without_a_limit_a_slow_picture_is_waited_for(files, monkeypatch):
+    load = loading.load_picture
+
+    def slow(source, **how):
+        threading.Event().wait(0.2)
+        return load(source, **how)
+
+    monkeypatch.setattr(loading, "load_picture", slow)
+    (batch,) = load_batches(files[:2], (2, 2), 2)
+    assert [picture.error for picture in batch] == [None, None]
+
+
+def test_an_array_that_hangs_has_no_path(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(loading, "load_picture", lambda *_args, **_how: release.wait(30))
+    try:
+        ((picture,),) = load_batches([np.zeros((4, 4, 3), np.uint8)], (2, 2), 1, timeout_s=0.1)
+    finally:
+        release.set()
+    assert (picture.path, picture.fault) == (None, "timeout")
+
+
+def test_the_size_in_the_file_is_kept_without_the_picture(files):
+    picture = load_picture(files[0], (2, 2), keep_original=False)
+    assert (picture.original, picture.size) == (None, (6, 5))
+    assert load_picture(files[0].parent / "gone.png", (2, 2)).size is None

@@ -261,3 +261,35 @@ def test_damaged_scores_do_not_stop_a_calibration(run, normals, content):
     (run / "scores.json").write_text(content)
     calibrate(run, load(run), normals)
     assert "snlad evaluate RUN DATA` measures them" in (run / "model" / "README.md").read_text()
+
+
+def test_a_picture_unlike_training_is_not_judged_and_says_why(run, normals):
+    calibrate(run, load(run), normals)
+    model = load(run)
+    with Image.open(normals[0].path) as picture:
+        pixels = np.asarray(picture)
+    for name, limits in model.card.limits.items():
+        assert limits.height == pytest.approx((24, 96)), name
+    cases = {
+        "score": pixels,
+        "size": pixels.repeat(3, axis=0),
+        "exposure": np.maximum(pixels.astype(int) - 45, 0).astype(np.uint8),
+        "sharpness": np.full_like(pixels, pixels.mean().round()),
+    }
+    # with no picture too far from its class, what remains is how it was taken
+    model.calibration = model.calibration.model_copy(update={"unknown_above": 1e9})
+    for reason, picture in cases.items():
+        row = model.predict(picture, class_name="dark")[0]
+        assert (row.reason, row.verdict == "not_judged") == (reason, reason != "score")
+
+
+def test_a_model_without_limits_judges_every_picture(run, normals):
+    """As one that was trained before there were any."""
+    from dataclasses import replace
+
+    calibrate(run, load(run), normals)
+    model = load(run)
+    model.card = replace(model.card, limits={})
+    with Image.open(normals[0].path) as picture:
+        large = np.asarray(picture.resize((480, 480)))
+    assert model.predict(large, class_name="dark")[0].reason in ("score", "unknown_class")

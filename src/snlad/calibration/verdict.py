@@ -18,6 +18,7 @@ def give_verdict(
     stated: str | None,
     answer: str | None,
     is_unknown: bool | None,
+    cause: str | None,
     size: tuple[int, int],
     min_area: float,
 ) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def give_verdict(
         stated: class that the user states.
         answer: class that the model answers, ``None`` where it belongs to none or cannot tell.
         is_unknown: the model finds that it belongs to none; ``None`` where it cannot tell.
+        cause: ``size``, ``exposure`` or ``sharpness`` that is not as in training, else ``None``.
         size: (H0, W0) of the picture.
         min_area: smallest region, in pixels of the picture.
     """
@@ -49,6 +51,8 @@ def give_verdict(
         verdict, reason = "not_judged", "unknown_class"
     elif None not in (stated, answer) and stated != answer:
         verdict, reason = "not_judged", "class_mismatch"
+    elif cause is not None:
+        verdict, reason = "not_judged", cause
     return {
         **known,
         "verdict": verdict,

@@ -17,6 +17,9 @@ def run(
     min_area: Annotated[
         float, typer.Option(help="Leave out regions smaller than this many pixels.")
     ] = 0.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to wait for a picture; then it is not judged.", min=0.1)
+    ] = 60.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
@@ -29,7 +32,7 @@ def run(
     from snlad.predict import load
 
     loaded = load(model, device=str(choose_device(device)))
-    loaded.min_area = min_area
+    loaded.min_area, loaded.timeout_s = min_area, timeout
     total = sum(1 for _ in find_images(paths, exclude=out))
     if not total:
         raise UsageError(f"no picture in {', '.join(map(str, paths))}; give pictures or folders")

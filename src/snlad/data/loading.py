@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +33,18 @@ class Picture:
         path: as given; ``None`` for an array.
         sha256: of the file's bytes.
         original: uint8 (H0, W0, 3), RGB; ``None`` where it was not to be kept.
+        size: (H0, W0) of it, kept or not.
         fitted: uint8 (H, W, 3), stretched to the network's input size.
-        error: one sentence; then ``original`` and ``fitted`` are ``None``.
+        fault: what kind of error it is, ``unreadable`` or ``timeout``.
+        error: one sentence; then ``original``, ``size`` and ``fitted`` are ``None``.
     """
 
     path: str | None
     sha256: str | None = None
     original: NDArray[np.uint8] | None = None
+    size: tuple[int, int] | None = None
     fitted: NDArray[np.uint8] | None = None
+    fault: Literal["unreadable", "timeout"] = "unreadable"
     error: str | None = None
 
 
@@ -61,8 +65,8 @@ def load_picture(source: Source, size: tuple[int, int], *, keep_original: bool =
         reason = " ".join(str(error).split()) or type(error).__name__
         message = f"{path or 'array'!r} cannot be loaded ({reason}); shrink or replace the picture"
         return Picture(path=path, sha256=sha256, error=message)
-    kept = original if keep_original else None
-    return Picture(path=path, sha256=sha256, original=kept, fitted=fitted)
+    kept, (height, width, _) = original if keep_original else None, original.shape
+    return Picture(path=path, sha256=sha256, original=kept, size=(height, width), fitted=fitted)
 
 
 def load_batches(
@@ -71,25 +75,42 @@ def load_batches(
     batch_size: int,
     *,
     keep_original: bool = True,
+    timeout_s: float | None = None,
 ) -> Iterator[list[Picture]]:
     """Batches of pictures in order, decoded in threads at most two batches ahead.
+
+    A picture that is not there in time, on a network drive that hangs for example, becomes one
+    with an error; its thread is left behind, and the next pictures wait for another.
 
     Args:
         sources: files or arrays, any number of them.
         size: network input (H, W).
         batch_size: pictures a batch; the last may have fewer.
         keep_original: False drops the decoded pictures and so the memory of large ones.
+        timeout_s: how long to wait for a picture whose turn has come; ``None`` for ever.
     """
     load = partial(load_picture, size=size, keep_original=keep_original)
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        ahead: deque[list[Future[Picture]]] = deque()
-        rest = iter(sources)
+    pool = ThreadPoolExecutor(_WORKERS)
+    ahead: deque[list[tuple[Source, Future[Picture]]]] = deque()
+    rest = iter(sources)
+    try:
         while batch := list(islice(rest, batch_size)):
-            ahead.append([pool.submit(load, source) for source in batch])
+            ahead.append([(source, pool.submit(load, source)) for source in batch])
             if len(ahead) > _BATCHES_AHEAD:
-                yield [future.result() for future in ahead.popleft()]
+                yield [_wait(*one, timeout_s) for one in ahead.popleft()]
         while ahead:
-            yield [future.result() for future in ahead.popleft()]
+            yield [_wait(*one, timeout_s) for one in ahead.popleft()]
+    finally:
+        pool.shutdown(wait=timeout_s is None, cancel_futures=True)
+
+
+def _wait(source: Source, future: Future[Picture], timeout_s: float | None) -> Picture:
+    try:
+        return future.result(timeout_s)
+    except TimeoutError:
+        path = None if isinstance(source, np.ndarray) else str(source)
+        message = f"{path!r} was not read within {timeout_s:g} s; try again, or copy it here first"
+        return Picture(path=path, fault="timeout", error=message)
 
 
 def load_inputs(paths: Sequence[Path], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -64,7 +64,7 @@ def measure(image: NDArray[np.uint8], file_bytes: int) -> NDArray[np.float64]:
         [
             grey.mean(),
             grey.std(),
-            _sharpness(grey),
+            mean_step(grey),
             red - green,
             blue - (red + green) / 2,
             *image.shape[:2],
@@ -117,8 +117,8 @@ def _compare(
     return Separation(class_name, comparison, counts, dict(zip(STATISTICS, folded, strict=True)))
 
 
-def _sharpness(grey: NDArray[np.uint8]) -> float:
-    """Return the mean absolute step between neighbours, along rows and columns."""
+def mean_step(grey: NDArray[np.uint8]) -> float:
+    """Return the mean absolute step between neighbours, along rows and columns: sharpness."""
     levels = grey.astype(np.int16)
     steps = [np.abs(np.diff(levels, axis=axis)) for axis in (0, 1)]
     return float(sum(step.sum() for step in steps) / max(1, sum(step.size for step in steps)))

@@ -1,6 +1,8 @@
 """After the last step: scale the maps on normal pictures, save the model, draw the curves."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import islice
 from time import monotonic
 
 import numpy as np
@@ -9,14 +11,16 @@ from torch import Tensor
 
 from snlad.calibration.class_answer import ClassAnswer, fit_class_answer
 from snlad.calibration.record import discard_calibrations
-from snlad.data.roi import Rois, fit_roi
+from snlad.data.limits import Measures, PictureLimits, learn_limits, measure_picture
+from snlad.data.loading import load_batches
+from snlad.data.roi import FittedRois, Rois
 from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
+from snlad.errors import ImageError
 from snlad.model_folder import ModelCard, save_model
 from snlad.models.statistics import channel_means
 from snlad.models.weights import weights_license
 from snlad.report.curves import draw_curves
-from snlad.types import MAP_SIZE
 
 _SCALE_PICTURES = 256
 _CLASS_PICTURES = 250
@@ -51,12 +55,31 @@ def finish_training(
         color_scale=_color_scale(training, maps),
         record={**training.identity, "seconds": round(seconds, 1)},
         own=own,
+        limits=_learn_limits(training, samples, rois),
         license=weights_license(config.teacher.name, config.teacher.weights),
     )
     draw_curves(training.run.read_log(), training.run.curves_file)
     discard_calibrations(training.run.model)  # of a run that was killed while it ended
     answer = _fit_classes(training, samples)
     save_model(training.run.model, detector, card, rois, answer)
+
+
+def _learn_limits(
+    training: Training, samples: Sequence[Sample], rois: Rois
+) -> dict[str, PictureLimits]:
+    """What pictures of each class are like, as the network sees them."""
+    size, masks = training.config.image_size, FittedRois(rois, training.config.image_size)
+    measures: dict[str, list[Measures]] = defaultdict(list)
+    rest = iter(samples)
+    paths = (sample.path for sample in samples)
+    for done, batch in enumerate(load_batches(paths, size, _BATCH, keep_original=False)):
+        for picture, sample in zip(batch, islice(rest, len(batch)), strict=True):
+            if picture.fitted is None or picture.size is None:
+                raise ImageError(str(picture.error))
+            seen = masks.blank([picture.fitted], [sample.class_name]) or [picture.fitted]
+            measures[sample.class_name].append(measure_picture(seen[0], picture.size))
+        training.progress("measuring pictures", done * _BATCH + len(batch), len(samples))
+    return {name: learn_limits(some) for name, some in sorted(measures.items())}
 
 
 def _fit_classes(training: Training, samples: Sequence[Sample]) -> ClassAnswer:
@@ -80,8 +103,7 @@ def _fit_classes(training: Training, samples: Sequence[Sample]) -> ClassAnswer:
 def _normal_maps(training: Training, samples: Sequence[Sample], rois: Rois) -> _NormalMaps:
     """Raw maps in float32, as at inference, of normal pictures evenly spread over all classes."""
     chosen = np.unique(np.linspace(0, len(samples) - 1, _SCALE_PICTURES).round()).astype(int)
-    fitted = {name: fit_roi(roi, MAP_SIZE) for name, roi in rois.items()}
-    everywhere = np.ones(MAP_SIZE, dtype=bool)
+    masks = FittedRois(rois, training.config.image_size)
     maps: _NormalMaps = []
     for start in range(0, len(chosen), _BATCH):
         part = [int(i) for i in chosen[start : start + _BATCH]]
@@ -89,8 +111,8 @@ def _normal_maps(training: Training, samples: Sequence[Sample], rois: Rois) -> _
             raw = training.detector.raw_maps(
                 *training.detector.features(training.data.images(part))
             )
-        valid = np.stack([fitted.get(samples[i].class_name, everywhere) for i in part])
-        maps.append((raw, torch.from_numpy(valid).unsqueeze(1) if rois else None))
+        valid = masks.valid([samples[i].class_name for i in part])
+        maps.append((raw, None if valid is None else torch.from_numpy(valid)))
         training.progress("scaling maps", start + len(part), len(chosen))
     return maps
 
