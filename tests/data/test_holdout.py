@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snlad.data.holdout import hold_out
+from snlad.data.holdout import hold_out, split_folds
 from snlad.data.samples import Sample
 from snlad.errors import ImageError
 
@@ -99,3 +99,22 @@ def test_progress_is_told_of_every_picture(tmp_path) -> None:
     told: list[tuple[str, int, int]] = []
     hold_out(samples, 0.2, 0, lambda *what: told.append(what))
     assert told == [("looking for copies", i, 5) for i in range(1, 6)]
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_folds_hold_every_picture_once_and_each_class_evenly(tmp_path, folds) -> None:
+    samples = write(tmp_path, {"a": 20, "b": 7})
+    parts = split_folds(samples, folds, 0)
+    assert sorted(i for part in parts for i in part) == list(range(27))
+    for name, total in (("a", 20), ("b", 7)):
+        sizes = [sum(samples[i].class_name == name for i in part) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+        assert sum(sizes) == total
+    assert split_folds(samples, folds, 0) == parts != split_folds(samples, folds, 1)
+
+
+def test_a_group_lies_in_one_fold(tmp_path) -> None:
+    samples = [replace(s, group=f"g{i // 4}") for i, s in enumerate(write(tmp_path, {"a": 24}))]
+    first, second = split_folds(samples, 2, 0)
+    assert len(first) == len(second) == 12
+    assert not {samples[i].group for i in first} & {samples[i].group for i in second}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Sample
 from snlad.engine.pictures import UsedPictures, choose_pictures, load_pictures, refuse_trained
-from snlad.errors import ArtifactError, ImageError, UsageError
+from snlad.errors import ArtifactError, DataError, ImageError, UsageError
 from snlad.sections import CalibrationConfig
 from snlad.types import silent
 
@@ -97,3 +97,23 @@ def test_a_damaged_list_is_named(tmp_path, content):
     (tmp_path / "pictures.jsonl").write_text(content)
     with pytest.raises(ArtifactError, match=r"pictures\.jsonl is damaged"):
         load_pictures(tmp_path)
+
+
+def test_excluded_files_are_used_for_nothing(samples, other_data):
+    others = open_dataset(other_data).train_normal
+    whole = choose(samples, others)
+    bad = {whole.train_digests[2], whole.calibration_digests[1]}
+    used = choose_pictures(samples, others, ALL, 0, silent, bad)
+    assert used.train == samples[:2] + samples[3:]
+    assert used.calibration == others[:1] + others[2:]
+    assert not bad & {*used.train_digests, *used.calibration_digests}
+
+
+def test_a_class_cannot_be_excluded_picture_by_picture(samples):
+    grey = [
+        sha
+        for s, sha in zip(samples, choose(samples).train_digests, strict=True)
+        if s.class_name == "grey"
+    ]
+    with pytest.raises(DataError, match="every picture of class 'grey' is excluded"):
+        choose_pictures(samples, None, ALL, 0, silent, grey)

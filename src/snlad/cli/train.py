@@ -18,6 +18,9 @@ def run(
     calibration: Annotated[
         Path | None, typer.Option(help="Normal pictures to calibrate on, not trained on.")
     ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="List of pictures to leave out, of snlad data review.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
@@ -26,6 +29,7 @@ def run(
     from snlad.config import read_config
     from snlad.data.opening import open_dataset
     from snlad.data.roi import parse_rois
+    from snlad.engine.pictures import read_excluded
     from snlad.engine.train import train
 
     settings = read_config(config, method, seed)
@@ -41,6 +45,7 @@ def run(
             resume=resume,
             rois=parse_rois(roi or []),
             calibration=None if calibration is None else open_dataset(calibration),
+            excluded=frozenset() if exclude is None else read_excluded(exclude),
             progress=progress,
         )
     typer.echo(f"trained {settings.method_label}: {out / 'model'}")

@@ -46,31 +46,72 @@ def hold_out(
     """
     if share == 0:
         return tuple(samples), ()
-    prints = []
-    with ThreadPoolExecutor() as pool:
-        for one in pool.map(_fingerprint, samples):
-            prints.append(one)
-            progress("looking for copies", len(prints), len(samples))
     by_class: dict[str, list[list[int]]] = defaultdict(list)
-    for group in _groups(samples, prints):
+    for group in _groups(samples, progress):
         names = {samples[i].class_name for i in group}
         if len(names) == 1:  # copies in several classes stay in training
             by_class[names.pop()].append(group)
     sizes = Counter(sample.class_name for sample in samples)
     aside: set[int] = set()
     for name, groups in by_class.items():
-        random = np.random.default_rng([seed, crc32(name.encode(errors="replace"))])
+        random = _generator(name, seed)
         aside.update(_draw(groups, sizes[name], share, random))
     kept = tuple(sample for i, sample in enumerate(samples) if i not in aside)
     return kept, tuple(samples[i] for i in sorted(aside))
+
+
+def split_folds(
+    samples: Sequence[Sample], folds: int, seed: int, progress: Progress = silent
+) -> list[list[int]]:
+    """Split pictures into folds, the pictures of each class as evenly as whole groups allow.
+
+    Pictures of one group or one part, and exact and near copies, stay together.
+
+    Args:
+        samples: normal pictures.
+        folds: how many, at least 2.
+        seed: of the draw; each class draws by its own name.
+        progress: told while pictures are compared.
+
+    Returns:
+        The positions in each fold, ascending.
+
+    Raises:
+        ImageError: a picture cannot be read; the message names it.
+    """
+    by_class: dict[str, list[list[int]]] = defaultdict(list)
+    for group in _groups(samples, progress):
+        by_class[samples[group[0]].class_name].append(group)
+    found: list[list[int]] = [[] for _ in range(folds)]
+    for name, groups in by_class.items():
+        sizes = [0] * folds
+        for at in _generator(name, seed).permutation(len(groups)):
+            smallest = sizes.index(min(sizes))
+            found[smallest] += groups[at]
+            sizes[smallest] += len(groups[at])
+    return [sorted(fold) for fold in found]
+
+
+def _generator(class_name: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, crc32(class_name.encode(errors="replace"))])
 
 
 def _fingerprint(sample: Sample) -> Fingerprint:
     return fingerprint(read_image(sample.path))
 
 
-def _groups(samples: Sequence[Sample], prints: Sequence[Fingerprint]) -> list[list[int]]:
+def _fingerprints(samples: Sequence[Sample], progress: Progress) -> list[Fingerprint]:
+    prints = []
+    with ThreadPoolExecutor() as pool:
+        for one in pool.map(_fingerprint, samples):
+            prints.append(one)
+            progress("looking for copies", len(prints), len(samples))
+    return prints
+
+
+def _groups(samples: Sequence[Sample], progress: Progress) -> list[list[int]]:
     """Positions that belong together, by union of all that ties them."""
+    prints = _fingerprints(samples, progress)
     root = list(range(len(samples)))
 
     def find(index: int) -> int:

@@ -1,7 +1,7 @@
 """Which normal pictures make a model: those it trains on and those set aside for its thresholds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 from snlad.artifacts import write_atomically
 from snlad.data.holdout import hold_out
 from snlad.data.loading import data_digest, file_digests
+from snlad.data.rows import csv_rows
 from snlad.data.samples import Sample
-from snlad.errors import ArtifactError, UsageError
+from snlad.errors import ArtifactError, DataError, UsageError
 from snlad.sections import CalibrationConfig
 from snlad.types import Progress
 
@@ -57,6 +58,7 @@ def choose_pictures(
     settings: CalibrationConfig,
     seed: int,
     progress: Progress,
+    excluded: Collection[str] = (),
 ) -> UsedPictures:
     """Set a seeded share of the normal pictures aside, or take the calibration pictures given.
 
@@ -66,19 +68,36 @@ def choose_pictures(
         settings: which share.
         seed: of the draw.
         progress: told while pictures are compared.
+        excluded: SHA-256 of files to use for nothing.
 
     Raises:
+        DataError: a class has only excluded pictures.
         ImageError: a picture cannot be read; the message names it.
         UsageError: a given picture is a training picture too.
     """
+    digests = dict(zip(samples, file_digests(samples), strict=True))
+    kept = [sample for sample in samples if digests[sample] not in excluded]
+    if gone := sorted({s.class_name for s in samples} - {s.class_name for s in kept}):
+        raise DataError(f"every picture of class {gone[0]!r} is excluded; leave one, or the class")
     if given is None:
-        train, aside = hold_out(samples, settings.share, seed, progress)
+        train, aside = hold_out(kept, settings.share, seed, progress)
     else:
-        train, aside = tuple(samples), tuple(given)
-    used = UsedPictures(train, tuple(file_digests(train)), aside, tuple(file_digests(aside)))
-    if given is not None:
-        refuse_trained(aside, used.calibration_digests, used.train_digests)
-    return used
+        digests |= zip(given, file_digests(given), strict=True)
+        train, aside = tuple(kept), tuple(s for s in given if digests[s] not in excluded)
+        refuse_trained(aside, [digests[s] for s in aside], [digests[s] for s in train])
+    return UsedPictures(
+        train, tuple(digests[s] for s in train), aside, tuple(digests[s] for s in aside)
+    )
+
+
+def read_excluded(path: Path) -> frozenset[str]:
+    """SHA-256 of the files that a list excludes, as ``snlad data review`` writes it.
+
+    Raises:
+        DataError: it cannot be read or has no column ``sha256``.
+    """
+    known = ("path", "rank", "deviation", "score", "fold", "class_name", "role")
+    return frozenset(row["sha256"] for _, row in csv_rows(path, ("sha256",), known))
 
 
 def load_pictures(run: Path) -> UsedPictures | None:

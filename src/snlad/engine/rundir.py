@@ -9,6 +9,7 @@ RUN/checkpoint/       while training; gone when the model is saved
 RUN/model/            the model, complete
 RUN/calibration.json  the thresholds in force, for reading
 RUN/scores.json       written by evaluate, like the next
+RUN/review/           written by data review
 RUN/test_pictures.jsonl   score and decisions of each test picture
 """
 

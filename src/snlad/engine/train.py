@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
@@ -48,6 +48,7 @@ def train(
     rois: Rois | None = None,
     own: OwnParts | None = None,
     calibration: Dataset | None = None,
+    excluded: Collection[str] = (),
     progress: Progress = silent,
 ) -> Path:
     """Train one model on the normal training pictures of all classes together.
@@ -62,6 +63,7 @@ def train(
         own: student, loss or maps of the user's own.
         calibration: normal pictures of its own to calibrate on; without them a seeded share of
             the training pictures is set aside for it (``config.calibration``).
+        excluded: SHA-256 of files to use for nothing, see ``read_excluded``.
         progress: told how far the work is.
 
     Returns:
@@ -91,7 +93,9 @@ def train(
     with torch.random.fork_rng(), stop_signals() as stop:
         watched = _watch(progress, stop)
         with run.forgotten_on_error(unless=resume):
-            pictures = choose_pictures(samples, given, config.calibration, config.seed, watched)
+            pictures = choose_pictures(
+                samples, given, config.calibration, config.seed, watched, excluded
+            )
             training = prepare(
                 pictures, run, config, hardware, own, rois, progress=watched, stop=stop
             )
