@@ -30,6 +30,7 @@ from snlad.calibration.class_answer import (
     find_answer_limits,
     fit_class_answer,
 )
+from snlad.calibration.confusion import count_answers, find_inseparable
 
 ASIDE = 0.2
 BATCH = 16
@@ -149,7 +150,7 @@ def measure(
     row: dict[str, Any] = {"learned": len(learned), "promised_unknown": promised}
     for part in ("calibration", *PARTS):
         row[part] = {
-            name: count_answers(answer, limits, points[members(names, name, parts[part])])
+            name: count(answer, limits, points[members(names, name, parts[part])])
             for name in answer.names
         }
     row["left_out"] = {}
@@ -158,7 +159,7 @@ def measure(
         without, limits, _ = learn(points, names, *others)
         pictures = {"normals": parts["normals"], "all": range(len(names))}
         row["left_out"][name] = {
-            part: count_answers(without, limits, points[members(names, name, chosen)])
+            part: count(without, limits, points[members(names, name, chosen)])
             for part, chosen in pictures.items()
         }
     return row
@@ -182,12 +183,10 @@ def learn(
     return answer, *find_answer_limits(answer.names, distances)
 
 
-def count_answers(
-    answer: ClassAnswer, limits: AnswerLimits, points: NDArray[np.float32]
-) -> dict[str, Any]:
+def count(answer: ClassAnswer, limits: AnswerLimits, points: NDArray[np.float32]) -> dict[str, Any]:
     """``n`` pictures and how often each class was answered; the others are unknown."""
-    answers = [limits.answer(answer.names, row) for row in answer.distances(points)]
-    return {"n": len(answers), "answers": Counter(one for one in answers if one is not None)}
+    distances = {"": answer.distances(points)}
+    return {"n": len(points), "answers": count_answers(limits, answer.names, distances)[""]}
 
 
 def rates(by_class: Mapping[str, Any]) -> dict[str, float | None]:
@@ -217,6 +216,7 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
         [
             _pooled(rows),
             f"Promised share of unknown normals: {promised}.",
+            _inseparable(rows),
             _left_out(rows),
             _by_class(rows),
             _mistaken(rows),
@@ -239,6 +239,17 @@ def _pooled(rows: list[dict[str, Any]]) -> str:
         number = sum(counts["n"] for counts in rows[0][part].values())
         lines.append([label, str(number), *cells])
     return "Pooled over all classes:\n\n" + _table(["pictures", "number", *kinds], lines)
+
+
+def _inseparable(rows: list[dict[str, Any]]) -> str:
+    """Which classes would share their thresholds, by the pictures set aside."""
+    found = []
+    for row in rows:
+        answers = {name: counts["answers"] for name, counts in row["calibration"].items()}
+        totals = {name: counts["n"] for name, counts in row["calibration"].items()}
+        groups = (", ".join(group) for group in find_inseparable(answers, totals))
+        found.append(f"{'; '.join(groups) or 'none'} (seed {row['seed']})")
+    return f"Classes that cannot be told apart: {'. '.join(found)}."
 
 
 def _left_out(rows: list[dict[str, Any]]) -> str:

@@ -101,6 +101,7 @@ def a_row(seed: int, **changed: object) -> dict:
         "teacher": "t",
         "hardware": "h",
         "promised_unknown": 0.01,
+        "calibration": {"a": {"n": 20, "answers": {"b": seed + 1}}, "b": none},
         "normals": COUNTS,
         "defects": {"a": {"n": 5, "answers": {"b": 2 * seed}}, "b": none},
         "left_out": left,
@@ -119,6 +120,7 @@ def test_tables_show_mean_and_spread_over_seeds(benchmark):
     (b,) = (line for line in lines if line.startswith("| b |"))
     assert b == "| b | 30 | 1.000 ± 0.000 | 0.000 ± 0.000 | 0 | - | - | - | 1.000 ± 0.000 |"
     assert "Promised share of unknown normals: 0.0100 ± 0.0000." in lines
+    assert "Classes that cannot be told apart: none (seed 0). a, b (seed 1)." in lines
     assert lines[-1].startswith("Seeds: 0, 1. Date: 2026-11-25. Teacher: t. Hardware: h.")
 
 

@@ -355,7 +355,10 @@ def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, tmp_path
         "grey",
         "pooled",
     ]
-    assert "version 1 promises 0.2 false alarms" in shown
+    assert "version 1 promises 0.2 false alarms for pictures like those of the cal" in shown
+    last = shown.splitlines()[-1]
+    assert last.startswith("with a guessed class at most 0.258 of good pictures are not passed: ")
+    assert "0.167 false alarms, 0.091 of unknown class and 0.000 taken for another class" in last
     code, shown, error = snlad("calibrate", run)
     assert "version 2 promises 0.05" in shown
     assert "too few" in shown

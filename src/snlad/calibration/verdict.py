@@ -24,7 +24,8 @@ def give_verdict(
     """The fields of a prediction that follow from the calibration.
 
     The label compares the score with the threshold and knows nothing else; the verdict is ``ok``
-    only where the model also recognises the product and nobody contradicts it.
+    only where the model also recognises the product and nobody contradicts it. An answer does not
+    contradict a stated class that the model cannot tell from it.
 
     Args:
         calibration: thresholds in force; without them nothing is judged.
@@ -47,7 +48,7 @@ def give_verdict(
     verdict, reason = ("ng" if is_ng else "ok"), "score"
     if is_unknown:
         verdict, reason = "not_judged", "unknown_class"
-    elif None not in (stated, answer) and stated != answer:
+    elif stated is not None and answer is not None and answer not in calibration.group(stated):
         verdict, reason = "not_judged", "class_mismatch"
     return {
         **known,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snlad.calibration.class_answer import find_answer_limits
+from snlad.calibration.confusion import count_answers, find_inseparable
 from snlad.calibration.record import (
     Calibration,
     find_limits,
@@ -30,7 +31,7 @@ TARGET_FPR = 0.05
 _BATCH = 16
 _MEASURED = {
     *("source", "data", "scores", "peaks"),
-    *("class_scales", "unknown_above", "unknown_rate"),
+    *("class_scales", "unknown_above", "unknown_rate", "answers"),
 }
 """What a version takes over from the one before where no new pictures are given."""
 
@@ -75,7 +76,10 @@ def calibrate(
             f"{run} has no calibration pictures; give some with --calibration DIR: "
             "normal pictures that training did not use"
         )
-    classes, pooled = find_limits(measured["scores"], measured["peaks"], target_fpr)
+    scores, peaks = measured["scores"], measured["peaks"]
+    totals = {name: len(values) for name, values in scores.items()}
+    inseparable = find_inseparable(measured.get("answers", {}), totals)
+    classes, pooled = find_limits(scores, peaks, target_fpr, inseparable)
     calibration = Calibration(
         version=1 if last is None else last[0].version + 1,
         previous=None if last is None else last[1],
@@ -85,6 +89,7 @@ def calibrate(
         model=model.identity,
         classes=classes,
         pooled=pooled,
+        inseparable=inseparable,
         **measured,
     )
     save_calibration(folder, calibration)
@@ -111,13 +116,41 @@ def require_calibration(samples: Sequence[Sample], classes: Collection[str]) -> 
 
 
 def warnings(calibration: Calibration) -> list[str]:
-    """One sentence for each class that has too few pictures for the target."""
+    """One sentence for each class with too few pictures for the target and each group."""
     short = {name: limits for name, limits in calibration.classes.items() if limits.is_short}
     return [
         f"class {name}: {limits.n} calibration pictures cannot promise {calibration.target_fpr:g}, "
-        f"only {limits.attainable_fpr:.3f}; {round(1 / calibration.target_fpr) - 1} would do"
+        f"only {1 / (limits.n + 1):.3f}; {round(1 / calibration.target_fpr) - 1} would do"
         for name, limits in short.items()
-    ]
+    ] + [_warn_inseparable(calibration, group) for group in calibration.inseparable]
+
+
+def guessed_promise(calibration: Calibration) -> str | None:
+    """What is promised where the model answers the class; ``None`` where it does not."""
+    rates = calibration.guessed_rates
+    if rates is None:
+        return None
+    alarms, unknown, strayed = rates
+    return (
+        f"with a guessed class at most {min(sum(rates), 1):.3f} of good pictures are not passed: "
+        f"{alarms:.3f} false alarms, {unknown:.3f} of unknown class and {strayed:.3f} taken for "
+        "another class, as measured on the calibration pictures"
+    )
+
+
+def _warn_inseparable(calibration: Calibration, group: Sequence[str]) -> str:
+    """Name the classes of a group, the confusion that is most frequent, and what is promised."""
+    known = [name for name in group if name in calibration.classes]
+    n = {name: calibration.classes[name].n for name in known}
+    counts = {(a, b): calibration.answers[a].get(b, 0) for a in known for b in group if a != b}
+    name, other = max(counts, key=lambda pair: counts[pair] / n[pair[0]])
+    promises = (f"{calibration.classes[name].attainable_fpr:.3f} for {name}" for name in known)
+    return (
+        f"classes {', '.join(group)} cannot be told apart ({counts[name, other]} of {n[name]} "
+        f"calibration pictures of {name} are taken for {other}): they share their lowest "
+        f"thresholds, which promise {', '.join(promises)}; make them one class if they are one "
+        "product"
+    )
 
 
 def _measure(model: Model, samples: Sequence[Sample], progress: Progress) -> dict[str, Any]:
@@ -139,9 +172,10 @@ def _measure(model: Model, samples: Sequence[Sample], progress: Progress) -> dic
     }
     if distances:
         stacked = {name: np.array(rows) for name, rows in distances.items()}
-        limits, rate = find_answer_limits(sorted(model.card.classes), stacked)
+        names = sorted(model.card.classes)
+        limits, rate = find_answer_limits(names, stacked)
         measured |= {"class_scales": dict(limits.scales), "unknown_above": limits.unknown_above}
-        measured["unknown_rate"] = rate
+        measured |= {"unknown_rate": rate, "answers": count_answers(limits, names, stacked)}
     return measured
 
 
