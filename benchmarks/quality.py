@@ -91,6 +91,16 @@ def commit() -> str:
     return name.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
+def hardware() -> str:
+    """What a row says of the machine it was measured on."""
+    import torch
+
+    return (
+        f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+
+
 def append_row(rows: Path, row: dict[str, Any]) -> None:
     """Keep a finished row and show its means."""
     with rows.open("a", encoding="utf-8") as file:
@@ -113,8 +123,6 @@ def measure_trivial(dataset: Any) -> dict[str, Any]:
 
 def measure(dataset: Any, settings: Any) -> dict[str, Any]:
     """Train and evaluate once; scores, seconds and hardware."""
-    import torch
-
     from snlad.cli.progress import show_progress
     from snlad.engine.evaluate import evaluate
     from snlad.engine.train import train
@@ -130,8 +138,7 @@ def measure(dataset: Any, settings: Any) -> dict[str, Any]:
         "label": settings.method_label,
         "steps": settings.train.total_steps(len(dataset.train_normal)),
         "train_seconds": round(seconds),
-        "hardware": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+        "hardware": hardware(),
         "scores": table.to_dict(),
     }
 
@@ -157,13 +164,13 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
         if method in newest
     }
     shown = [row for part in by_method.values() for row in part]
-    hardware = {row["hardware"] for row in shown if "hardware" in row}
+    machines = {row["hardware"] for row in shown if "hardware" in row}
     commits = {row["commit"] for row in shown if "commit" in row}
     parts = [
         _summary("mean", "Mean over classes", by_method),
         _summary("pooled", "Pooled over all pictures", by_method),
         *(_by_class(metric, by_method) for metric in ("image_auroc", "pixel_auroc", "aupro")),
-        f"Hardware: {'; '.join(sorted(hardware))}. Commits: {', '.join(sorted(commits))}.",
+        f"Hardware: {'; '.join(sorted(machines))}. Commits: {', '.join(sorted(commits))}.",
     ]
     return "\n\n".join(parts)
 
@@ -172,8 +179,8 @@ def _summary(part: str, title: str, by_method: dict[str, list[dict[str, Any]]]) 
     lines = [f"{title}:", "", "| method | seeds | " + " | ".join(HEADS) + " | training, s |"]
     lines.append("| --- " * (len(HEADS) + 3) + "|")
     for method, rows in by_method.items():
-        cells = [_spread([row["scores"][part].get(metric) for row in rows]) for metric in METRICS]
-        seconds = _spread([row.get("train_seconds") for row in rows], digits=0)
+        cells = [spread([row["scores"][part].get(metric) for row in rows]) for metric in METRICS]
+        seconds = spread([row.get("train_seconds") for row in rows], digits=0)
         seeds = ", ".join(str(row["seed"]) for row in rows if "seed" in row)
         lines.append(f"| {method} | {seeds} | " + " | ".join(cells) + f" | {seconds} |")
     return "\n".join(lines)
@@ -185,14 +192,14 @@ def _by_class(metric: str, by_method: dict[str, list[dict[str, Any]]]) -> str:
     first = next(rows for method, rows in by_method.items() if method != TRIVIAL)[0]
     for name in first["scores"]["classes"]:
         cells = [
-            _spread([row["scores"]["classes"].get(name, {}).get(metric) for row in rows])
+            spread([row["scores"]["classes"].get(name, {}).get(metric) for row in rows])
             for rows in by_method.values()
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _spread(values: list[float | None], digits: int = 3) -> str:
+def spread(values: list[float | None], digits: int = 3) -> str:
     """Mean and sample standard deviation over seeds."""
     known = [value for value in values if value is not None]
     if not known:

@@ -21,6 +21,8 @@ class Prediction:
         pred_score: image score, higher is more anomalous; no upper limit.
         pred_label: true means anomalous; ``None`` until the model is calibrated.
         threshold: ``pred_label`` is ``pred_score > threshold``; ``None`` until calibrated.
+        p_value: conformal, in (0, 1]: the chance of a score this high or higher for a good picture
+            like those of the calibration; ``None`` until calibrated.
         verdict: ``ok``, ``ng`` or ``not_judged``: what to act on.
         reason: of the verdict: ``score`` where it follows from the score, else why the picture
             was not judged: ``unreadable``, ``timeout``, ``not_finite``, ``not_calibrated``,
@@ -46,6 +48,7 @@ class Prediction:
     pred_score: float | None
     pred_label: bool | None = None
     threshold: float | None = None
+    p_value: float | None = None
     verdict: Literal["ok", "ng", "not_judged"] = "not_judged"
     reason: str = "unreadable"
     class_name: str | None = None

@@ -6,6 +6,7 @@ import pytest
 from snlad.calibration.class_answer import (
     AnswerLimits,
     ClassAnswer,
+    choose_pictures,
     find_answer_limits,
     fit_class_answer,
 )
@@ -92,3 +93,19 @@ def test_a_class_without_calibration_pictures_gets_the_usual_scale(answer) -> No
     limits, rate = find_answer_limits(answer.names, {"b": answer.distances(drawn(12, 9, 0.0))})
     assert limits.scales["a"] == limits.scales["b"]
     assert rate == pytest.approx(1 / 10)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 1), (249, 249), (250, 250), (1000, 250)])
+def test_at_most_250_pictures_of_a_class_teach_and_they_are_spread_evenly(n, expected) -> None:
+    chosen = choose_pictures(["few"] * 3 + ["many"] * n)
+    assert chosen[:3] == [0, 1, 2]
+    many = chosen[3:]
+    assert len(many) == expected
+    assert (many[0], many[-1]) == (3, n + 2)
+    assert max(np.diff(many), default=1) - min(np.diff(many), default=1) <= 1
+
+
+def test_pictures_of_mixed_order_are_chosen_by_their_class() -> None:
+    names = ["b", "a", "b", "a", "a"]
+    assert sorted(choose_pictures(names)) == [0, 1, 2, 3, 4]
+    assert choose_pictures([]) == []

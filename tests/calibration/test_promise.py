@@ -73,3 +73,24 @@ def test_every_class_and_the_pool_say_what_they_can_attain(pictures, target) -> 
             max(1, np.floor(target * (limits.n + 1) + 1e-9))
         )
     assert pooled.n == 4 * 59
+
+
+# Classes that share the lower of their thresholds: the one whose own threshold was higher has more
+# false alarms, and its promise says so on average over calibrations; the old one would be broken.
+@pytest.mark.parametrize("apart", [0.0, 0.3, 1.0])
+def test_classes_that_share_a_threshold_keep_what_each_of_them_says(apart: float) -> None:
+    found = {name: [] for name in "ab"}
+    for seed in range(2 * RESPLITS):
+        random = np.random.default_rng(seed)
+        draw = {"a": random.normal(0, 1, 1040), "b": random.normal(apart, 1.5, 1040)}
+        held = {name: sorted(scores[:40].tolist()) for name, scores in draw.items()}
+        classes, _ = find_limits(held, held, TARGET, [["a", "b"]])
+        for name, scores in draw.items():
+            rate = float((scores[40:] > classes[name].threshold).mean())
+            found[name].append((rate, classes[name].attainable_fpr))
+    for pairs in found.values():
+        rates, promised = np.array(pairs).T
+        slack = 3 * (rates - promised).std() / np.sqrt(len(rates))
+        assert rates.mean() <= promised.mean() + slack
+        assert promised.mean() - rates.mean() < 0.05  # and it is no empty promise
+    assert np.mean([rate for rate, _ in found["b"]]) > 2 * TARGET

@@ -84,3 +84,24 @@ def test_pixels_outside_the_inspected_part_are_no_region() -> None:
     found = verdict(1.0, overall=overall, inspected=inspected)
     assert np.argwhere(found["pred_mask"]).tolist() == [[3, 3]]
     assert [region["box"] for region in found["regions"]] == [[6, 6, 2, 2]]
+
+
+@pytest.mark.parametrize(
+    ("stated", "answer", "expected"),
+    [
+        ("a", "b", ("ok", "score")),
+        ("b", "a", ("ok", "score")),
+        ("a", "c", ("not_judged", "class_mismatch")),
+        ("c", "b", ("not_judged", "class_mismatch")),
+        ("a", None, ("not_judged", "unknown_class")),
+    ],
+)
+def test_a_class_that_cannot_be_told_from_the_stated_one_does_not_contradict_it(
+    stated, answer, expected
+) -> None:
+    record = CALIBRATION.model_copy(update={"inseparable": [["a", "b"]]})
+    found = verdict(
+        1.0, calibration=record, stated=stated, answer=answer, is_unknown=answer is None
+    )
+    assert (found["verdict"], found["reason"]) == expected
+    assert (found["class_name"], found["class_answer"]) == (stated, answer)

@@ -355,7 +355,10 @@ def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, other_da
         "grey",
         "pooled",
     ]
-    assert "version 1 promises 0.2 false alarms" in shown
+    assert "version 1 promises 0.2 false alarms for pictures like those of the cal" in shown
+    last = shown.splitlines()[-1]
+    assert last.startswith("with a guessed class at most 0.258 of good pictures are not passed: ")
+    assert "0.167 false alarms, 0.091 of unknown class and 0.000 taken for another class" in last
     code, shown, error = snlad("calibrate", run)
     assert "version 2 promises 0.05" in shown
     assert "too few" in shown
@@ -425,3 +428,17 @@ def test_a_terminal_gets_a_bar(monkeypatch, capsys):
         show("work", 1, 2)
         show("work", 2, 2)
     assert "work" in capsys.readouterr().err
+
+
+def test_repeated_shots_of_a_part_give_a_table(snlad, trained_run, other_data, tmp_path):
+    import shutil
+
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    rows = ["path,class_name,split,label,part_id,view"]
+    for index, path in enumerate(sorted(other_data.glob("grey/train/good/*.png"))):
+        rows.append(f"{path},grey,train,good,part{index // 2},top")
+    (tmp_path / "good.csv").write_text("\n".join(rows))
+    code, shown, _ = snlad("calibrate", run, "--calibration", tmp_path / "good.csv", "--quiet")
+    assert code == 0
+    assert "class  repeated  shots  deviation  widest  across the threshold" in shown
+    assert "grey          2      4" in shown  # the fifth picture is alone

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from PIL import Image
 from snlad.data.opening import open_dataset
 from snlad.engine.calibrate import calibrate, warnings
 from snlad.errors import ImageError, UsageError
-from snlad.predict import load
+from snlad.model_folder import load_model
+from snlad.predict import Model, load
 
 
 @pytest.fixture
@@ -211,8 +213,6 @@ def test_what_cannot_calibrate_is_refused_and_nothing_is_written(
     defects = [sample for sample in data.test if sample.is_anomalous]
     with pytest.raises(UsageError, match="is no normal picture"):
         calibrate(run, model, defects)
-    from dataclasses import replace
-
     with pytest.raises(
         UsageError, match="class 'other', which the model does not have: dark, grey"
     ):
@@ -285,11 +285,41 @@ def test_a_picture_unlike_training_is_not_judged_and_says_why(run, normals):
 
 def test_a_model_without_limits_judges_every_picture(run, normals):
     """As one that was trained before there were any."""
-    from dataclasses import replace
-
     calibrate(run, load(run), normals)
-    model = load(run)
-    model.card = replace(model.card, limits={})
+    loaded = load_model(run)
+    old = replace(loaded, card=replace(loaded.card, limits={}))
+    model = Model(old, calibration=load(run).calibration)
     with Image.open(normals[0].path) as picture:
         large = np.asarray(picture.resize((480, 480)))
     assert model.predict(large, class_name="dark")[0].reason in ("score", "unknown_class")
+
+
+def test_the_rate_is_per_part_and_repeated_shots_are_kept(run, normals):
+    """Two views of each of three grey parts, one of them twice; dark pictures are lone."""
+    grey = [sample for sample in normals if sample.class_name == "grey"]
+    parts = [("p0", "left"), ("p0", "right"), ("p0", "left"), ("p1", "left"), ("p2", "left")]
+    grey = [replace(s, part_id=p, view=v) for s, (p, v) in zip(grey, parts, strict=True)]
+    dark = [sample for sample in normals if sample.class_name == "dark"]
+    model = load(run)
+    found = calibrate(run, model, [*grey, *dark], target_fpr=0.25)
+    rows = [model.predict(sample.path, class_name="grey")[0].pred_score for sample in grey]
+    expected = sorted([max(rows[:3]), rows[3], rows[4]])
+    assert found.scores["grey"] == pytest.approx(expected, rel=1e-4)
+    assert (found.classes["grey"].n, found.classes["dark"].n) == (3, 5)
+    assert found.pictures == {"grey": 5, "dark": 5}
+    (shots,) = found.repeats["grey"]
+    assert shots == pytest.approx([rows[0], rows[2]], rel=1e-4)
+    assert found.repeats["dark"] == []
+    assert set(found.repeatability) == {"grey"}
+    assert calibrate(run, model, target_fpr=0.5).repeats == found.repeats
+
+
+def test_the_p_value_of_a_row_is_that_of_its_class(run, normals):
+    found = calibrate(run, load(run), normals, target_fpr=0.3)
+    model = load(run)
+    row = model.predict(normals[0].path, class_name=normals[0].class_name)[0]
+    higher = sum(score >= row.pred_score for score in found.scores[normals[0].class_name])
+    assert row.p_value == (1 + higher) / 6
+    assert found.p_value(None, -1e9) == 1.0  # of ten pictures, all higher
+    assert found.p_value("grey", 1e9) == pytest.approx(1 / 6)
+    assert found.p_value("never heard of", 1e9) == pytest.approx(1 / 11)

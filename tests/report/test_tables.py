@@ -2,7 +2,7 @@
 
 from snlad.metrics.decisions import Decision, decision_table
 from snlad.metrics.scores import METRICS
-from snlad.report.tables import align, format_limits, format_scores
+from snlad.report.tables import align, format_limits, format_repeatability, format_scores
 
 ROW = {metric: 0.5 + index / 100 for index, metric in enumerate(METRICS)}
 SCORES = {
@@ -79,3 +79,29 @@ def test_thresholds_say_what_they_promise_and_where_pictures_are_too_few():
     lines = format_limits({"a": {**row, "is_short": False}}, short).splitlines()
     assert lines[1].split() == ["a", "40", "1.235", "2", "0.049"]
     assert lines[2].split() == ["pooled", "5", "1.235", "2", "0.167", "(too", "few)"]
+
+
+def test_classes_that_share_thresholds_are_marked_and_named_below():
+    row = {"n": 40, "threshold": 1.0, "pixel_threshold": 2.0, "attainable_fpr": 0.5}
+    classes = {
+        "a": {**row, "is_short": False},
+        "b": {**row, "is_short": True},
+        "c": {**row, "is_short": False},
+    }
+    text = format_limits(classes, classes["c"], [["a", "b", "absent"], ["x", "y"]])
+    lines = text.splitlines()
+    assert lines[1].endswith("0.500 (shared)")
+    assert lines[2].endswith("0.500 (too few, shared)")
+    assert lines[3].endswith("0.500")
+    assert lines[4].startswith("pooled")
+    assert lines[5:] == [
+        "cannot be told apart, thresholds shared: a, b, absent",
+        "cannot be told apart, thresholds shared: x, y",
+    ]
+
+
+def test_repeatability_is_a_row_a_class() -> None:
+    row = {"repeats": 3, "shots": 7, "deviation": 0.01234, "widest": 1.5, "flips": 1}
+    lines = format_repeatability({"nut": row}).splitlines()
+    assert lines[0].split("  ")[0] == "class"
+    assert lines[1].split() == ["nut", "3", "7", "0.0123", "1.5", "1"]

@@ -19,6 +19,9 @@ from snlad.calibration.conformal import conformal_threshold
 UNKNOWN_RATE = 0.01
 """Share of normal pictures of known classes that may be called unknown."""
 
+_LEARNED = 250
+"""Training pictures of a class that its mean is learned from, at most."""
+
 
 @dataclass(frozen=True)
 class ClassAnswer:
@@ -46,6 +49,22 @@ class ClassAnswer:
         return {"transform": self.transform, "means": self.means}
 
 
+def choose_pictures(class_names: Sequence[str]) -> list[int]:
+    """Positions of the pictures to learn from: of each class at most 250, evenly spread.
+
+    Args:
+        class_names: of the normal training pictures, in their order.
+    """
+    by_class: dict[str, list[int]] = {}
+    for index, name in enumerate(class_names):
+        by_class.setdefault(name, []).append(index)
+    return [
+        members[int(at)]
+        for members in by_class.values()
+        for at in np.unique(np.linspace(0, len(members) - 1, _LEARNED).round())
+    ]
+
+
 def fit_class_answer(
     statistics: Float[np.ndarray, "N D"], class_names: Sequence[str]
 ) -> ClassAnswer:
@@ -53,7 +72,7 @@ def fit_class_answer(
 
     Args:
         statistics: of each picture.
-        class_names: its class.
+        class_names: its class; ``choose_pictures`` says which pictures are enough.
     """
     from sklearn.covariance import ledoit_wolf
 

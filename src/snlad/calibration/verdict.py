@@ -25,7 +25,8 @@ def give_verdict(
     """The fields of a prediction that follow from the calibration.
 
     The label compares the score with the threshold and knows nothing else; the verdict is ``ok``
-    only where the model also recognises the product and nobody contradicts it.
+    only where the model also recognises the product and nobody contradicts it. An answer does not
+    contradict a stated class that the model cannot tell from it.
 
     Args:
         calibration: thresholds in force; without them nothing is judged.
@@ -49,7 +50,7 @@ def give_verdict(
     verdict, reason = ("ng" if is_ng else "ok"), "score"
     if is_unknown:
         verdict, reason = "not_judged", "unknown_class"
-    elif None not in (stated, answer) and stated != answer:
+    elif stated is not None and answer is not None and answer not in calibration.group(stated):
         verdict, reason = "not_judged", "class_mismatch"
     elif cause is not None:
         verdict, reason = "not_judged", cause
@@ -59,6 +60,7 @@ def give_verdict(
         "reason": reason,
         "pred_label": is_ng,
         "threshold": limits.threshold,
+        "p_value": calibration.p_value(class_name, score),
         "pred_mask": mask,
         "regions": find_regions(overall, mask, size, min_area),
     }

@@ -1,5 +1,6 @@
 """``snlad calibrate``: thresholds from pictures of good parts, without training again."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,10 @@ def run(
     """Set the thresholds of a model anew and keep the old ones as an earlier version."""
     from snlad.cli.progress import show_progress
     from snlad.data.opening import open_dataset
-    from snlad.engine.calibrate import calibrate, warnings
+    from snlad.engine.calibrate import calibrate, guessed_promise, warnings
     from snlad.engine.hardware import choose_device
     from snlad.predict import load
-    from snlad.report.tables import format_limits
+    from snlad.report.tables import format_limits, format_repeatability
 
     loaded = load(model, device=str(choose_device(device)))
     samples = () if calibration is None else open_dataset(calibration).train_normal
@@ -40,8 +41,13 @@ def run(
     for warning in warnings(found, loaded.card.classes):
         typer.echo(f"warning: {warning}", err=True)
     rows = {name: limits.model_dump() for name, limits in found.classes.items()}
-    typer.echo(format_limits(rows, found.pooled.model_dump()))
+    typer.echo(format_limits(rows, found.pooled.model_dump(), found.inseparable))
+    apart = ", and what the table says where thresholds are shared" if found.inseparable else ""
     typer.echo(
         f"version {found.version} promises {found.target_fpr:g} false alarms for pictures like "
-        f"those of the calibration: {model / 'calibration.json'}"
+        f"those of the calibration{apart}: {model / 'calibration.json'}"
     )
+    if repeats := {name: asdict(row) for name, row in found.repeatability.items()}:
+        typer.echo(format_repeatability(repeats))
+    if (promise := guessed_promise(found)) is not None:
+        typer.echo(promise)

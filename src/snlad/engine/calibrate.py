@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snlad.calibration.class_answer import find_answer_limits
+from snlad.calibration.confusion import count_answers, find_inseparable
 from snlad.calibration.record import (
     Calibration,
     find_limits,
     load_calibration,
     save_calibration,
 )
+from snlad.calibration.repeatability import Shot, find_repeats, highest_by_part
 from snlad.data.loading import data_digest, file_digests, load_batches
 from snlad.data.samples import Sample
 from snlad.engine.pictures import load_pictures, refuse_trained
@@ -30,8 +32,8 @@ from snlad.types import Prediction, Progress, silent
 TARGET_FPR = 0.05
 _BATCH = 16
 _MEASURED = {
-    *("source", "data", "scores", "peaks"),
-    *("class_scales", "unknown_above", "unknown_rate"),
+    *("source", "data", "scores", "peaks", "pictures", "repeats"),
+    *("class_scales", "unknown_above", "unknown_rate", "answers"),
 }
 """What a version takes over from the one before where no new pictures are given."""
 
@@ -78,7 +80,10 @@ def calibrate(
             f"{run} has no calibration pictures; give some with --calibration DIR: "
             "normal pictures that training did not use"
         )
-    classes, pooled = find_limits(measured["scores"], measured["peaks"], target_fpr)
+    scores, peaks = measured["scores"], measured["peaks"]
+    totals = measured["pictures"] or {name: len(values) for name, values in scores.items()}
+    inseparable = find_inseparable(measured.get("answers", {}), totals)
+    classes, pooled = find_limits(scores, peaks, target_fpr, inseparable)
     calibration = Calibration(
         version=1 if last is None else last[0].version + 1,
         previous=None if last is None else last[1],
@@ -88,6 +93,7 @@ def calibrate(
         model=model.identity,
         classes=classes,
         pooled=pooled,
+        inseparable=inseparable,
         **measured,
     )
     save_calibration(folder, calibration)
@@ -114,41 +120,74 @@ def require_calibration(samples: Sequence[Sample], classes: Collection[str]) -> 
 
 
 def warnings(calibration: Calibration, classes: Collection[str]) -> list[str]:
-    """One sentence for each class that has too few pictures for the target, or none."""
+    """One sentence for each class with too few pictures for the target or none, and each group."""
     short = {name: limits for name, limits in calibration.classes.items() if limits.is_short}
-    without = sorted(set(classes) - set(calibration.classes))
-    return [
+    grouped = {name for group in calibration.inseparable for name in group}
+    without = sorted(set(classes) - set(calibration.classes) - grouped)
+    found = [
         f"class {name} has no calibration picture: it is judged by the pooled threshold"
         for name in without
-    ] + [
+    ]
+    found += [
         f"class {name}: {limits.n} calibration pictures cannot promise {calibration.target_fpr:g}, "
-        f"only {limits.attainable_fpr:.3f}; {round(1 / calibration.target_fpr) - 1} would do"
+        f"only {1 / (limits.n + 1):.3f}; {round(1 / calibration.target_fpr) - 1} would do"
         for name, limits in short.items()
     ]
+    return found + [_warn_inseparable(calibration, group) for group in calibration.inseparable]
+
+
+def guessed_promise(calibration: Calibration) -> str | None:
+    """What is promised where the model answers the class; ``None`` where it does not."""
+    rates = calibration.guessed_rates
+    if rates is None:
+        return None
+    alarms, unknown, strayed = rates
+    return (
+        f"with a guessed class at most {min(sum(rates), 1):.3f} of good pictures are not passed: "
+        f"{alarms:.3f} false alarms, {unknown:.3f} of unknown class and {strayed:.3f} taken for "
+        "another class, as measured on the calibration pictures"
+    )
+
+
+def _warn_inseparable(calibration: Calibration, group: Sequence[str]) -> str:
+    """Name the classes of a group, the confusion that is most frequent, and what is promised."""
+    known = [name for name in group if name in calibration.classes]
+    n = {name: calibration.classes[name].n for name in known}
+    counts = {(a, b): calibration.answers[a].get(b, 0) for a in known for b in group if a != b}
+    name, other = max(counts, key=lambda pair: counts[pair] / n[pair[0]])
+    promises = (f"{calibration.classes[name].attainable_fpr:.3f} for {name}" for name in known)
+    return (
+        f"classes {', '.join(group)} cannot be told apart ({counts[name, other]} of {n[name]} "
+        f"calibration pictures of {name} are taken for {other}): they share their lowest "
+        f"thresholds, which promise {', '.join(promises)}; make them one class if they are one "
+        "product"
+    )
 
 
 def _measure(model: Model, samples: Sequence[Sample], progress: Progress) -> dict[str, Any]:
     """Scores and peaks by class, ascending, and how far from the classes is too far."""
     require_calibration(samples, model.card.classes)
-    scores: dict[str, list[float]] = defaultdict(list)
-    peaks: dict[str, list[float]] = defaultdict(list)
+    shots: dict[str, list[Shot]] = defaultdict(list)
     distances: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
-    for prediction in _predictions(model, samples, progress):
-        name = str(prediction.class_name)
-        assert prediction.pred_score is not None
-        scores[name].append(prediction.pred_score)
-        peaks[name].append(model.peak(prediction))
-        if prediction.class_distances is not None:
-            distances[name].append(prediction.class_distances)
+    for sample, found in zip(samples, _predictions(model, samples, progress), strict=True):
+        name = sample.class_name
+        assert found.pred_score is not None
+        shots[name].append(Shot(sample.part_id, sample.view, found.pred_score, model.peak(found)))
+        if found.class_distances is not None:
+            distances[name].append(found.class_distances)
+    parts = {name: highest_by_part(some) for name, some in shots.items()}
     measured: dict[str, Any] = {
-        "scores": {name: sorted(values) for name, values in scores.items()},
-        "peaks": {name: sorted(values) for name, values in peaks.items()},
+        "scores": {name: scores for name, (scores, _) in parts.items()},
+        "peaks": {name: peaks for name, (_, peaks) in parts.items()},
+        "pictures": {name: len(some) for name, some in shots.items()},
+        "repeats": {name: find_repeats(some) for name, some in shots.items()},
     }
     if distances:
         stacked = {name: np.array(rows) for name, rows in distances.items()}
-        limits, rate = find_answer_limits(sorted(model.card.classes), stacked)
+        names = sorted(model.card.classes)
+        limits, rate = find_answer_limits(names, stacked)
         measured |= {"class_scales": dict(limits.scales), "unknown_above": limits.unknown_above}
-        measured["unknown_rate"] = rate
+        measured |= {"unknown_rate": rate, "answers": count_answers(limits, names, stacked)}
     return measured
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snlad.calibration.class_answer import ClassAnswer, fit_class_answer
+from snlad.calibration.class_answer import ClassAnswer, choose_pictures, fit_class_answer
 from snlad.calibration.record import discard_calibrations
 from snlad.data.limits import Measures, PictureLimits, learn_limits, measure_picture
 from snlad.data.loading import load_batches
@@ -23,7 +23,6 @@ from snlad.models.weights import weights_license
 from snlad.report.curves import draw_curves
 
 _SCALE_PICTURES = 256
-_CLASS_PICTURES = 250
 _BATCH = 16
 
 _NormalMaps = list[tuple[dict[str, Tensor], Tensor | None]]
@@ -84,14 +83,7 @@ def _learn_limits(
 
 def _fit_classes(training: Training, samples: Sequence[Sample]) -> ClassAnswer:
     """Learn to tell the classes apart, from a few hundred pictures of each."""
-    by_class: dict[str, list[int]] = {}
-    for index, sample in enumerate(samples):
-        by_class.setdefault(sample.class_name, []).append(index)
-    chosen = [
-        members[int(at)]
-        for members in by_class.values()
-        for at in np.unique(np.linspace(0, len(members) - 1, _CLASS_PICTURES).round())
-    ]
+    chosen = choose_pictures([sample.class_name for sample in samples])
     parts = []
     for start in range(0, len(chosen), _BATCH):
         teacher = training.data.whole_features(chosen[start : start + _BATCH])

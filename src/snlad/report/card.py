@@ -68,11 +68,13 @@ Defects smaller than a few pixels at the input size above can be lost in the res
 def _thresholds(calibration: Mapping[str, Any] | None) -> str:
     if calibration is None:
         return "None yet: the model is not calibrated, so it gives scores and maps but no OK or NG."
-    table = format_limits(calibration["classes"], calibration["pooled"])
+    inseparable = calibration["inseparable"]
+    table = format_limits(calibration["classes"], calibration["pooled"], inseparable)
+    limit = " Classes that cannot be told apart promise what their rows say." if inseparable else ""
     return (
         f"Version {calibration['version']} of {calibration['created']}: at most "
         f"{calibration['target_fpr']:g} of good pictures are called NG, as long as they are like "
-        f"those of the calibration.\n\n{_indented(table)}"
+        f"those of the calibration.{limit}\n\n{_indented(table)}"
     )
 
 

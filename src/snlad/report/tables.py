@@ -72,23 +72,56 @@ def _share(value: float | None, interval: Sequence[float] | None) -> list[str]:
     return [f"{value:.3f}", f"{interval[0]:.3f}..{interval[1]:.3f}"]
 
 
-def format_limits(classes: Mapping[str, Mapping[str, Any]], pooled: Mapping[str, Any]) -> str:
+def format_limits(
+    classes: Mapping[str, Mapping[str, Any]],
+    pooled: Mapping[str, Any],
+    inseparable: Sequence[Sequence[str]] = (),
+) -> str:
     """The table of ``snlad calibrate``: thresholds and what they promise, a row a class.
 
     Args:
         classes: ``Limits`` as mappings, by class name.
         pooled: those of all classes taken together.
+        inseparable: groups of classes that share their thresholds.
     """
+    shared = {name for group in inseparable for name in group}
     rows: list[Sequence[str]] = [("class", "pictures", "threshold", "pixel", "promised FPR")]
+    rows += [_limits_cells(name, row, is_shared=name in shared) for name, row in classes.items()]
+    rows.append(_limits_cells("pooled", pooled, is_shared=False))
+    together = (f"cannot be told apart, thresholds shared: {', '.join(g)}" for g in inseparable)
+    return "\n".join((align(rows), *together))
+
+
+def _limits_cells(name: str, row: Mapping[str, Any], *, is_shared: bool) -> Sequence[str]:
+    remarks = ["too few"] * row["is_short"] + ["shared"] * is_shared
+    return (
+        name,
+        str(row["n"]),
+        f"{row['threshold']:.4g}",
+        f"{row['pixel_threshold']:.4g}",
+        f"{row['attainable_fpr']:.3f}" + (f" ({', '.join(remarks)})" if remarks else ""),
+    )
+
+
+def format_repeatability(classes: Mapping[str, Mapping[str, Any]]) -> str:
+    """How scores repeat, a row a class.
+
+    Args:
+        classes: ``Repeatability`` as mappings, by class name.
+    """
+    rows: list[Sequence[str]] = [
+        ("class", "repeated", "shots", "deviation", "widest", "across the threshold")
+    ]
     rows += [
         (
             name,
-            str(row["n"]),
-            f"{row['threshold']:.4g}",
-            f"{row['pixel_threshold']:.4g}",
-            f"{row['attainable_fpr']:.3f}" + (" (too few)" if row["is_short"] else ""),
+            str(row["repeats"]),
+            str(row["shots"]),
+            f"{row['deviation']:.3g}",
+            f"{row['widest']:.3g}",
+            str(row["flips"]),
         )
-        for name, row in (*classes.items(), ("pooled", pooled))
+        for name, row in classes.items()
     ]
     return align(rows)
 
