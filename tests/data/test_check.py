@@ -9,14 +9,15 @@ import pytest
 from PIL import Image
 
 from snlad.data.check import CheckReport, check_dataset
-from snlad.data.opening import open_dataset
+from snlad.data.opening import open_dataset, survey_dataset
 from snlad.data.samples import Dataset, Sample
+from snlad.errors import DataError
 
 Paint = Callable[..., Path]
 
 
 def check(root: Path) -> CheckReport:
-    return check_dataset(open_dataset(root))
+    return check_dataset(survey_dataset(root))
 
 
 def kinds(report: CheckReport, severity: str) -> list[str]:
@@ -249,3 +250,33 @@ def test_the_same_pixels_in_another_file_are_the_same_picture(mvtec_root: Path) 
     assert ("error", "same picture in train and test") in {
         (finding.severity, finding.kind) for finding in found.findings
     }
+
+
+def test_every_fault_of_the_layout_is_listed_and_training_names_the_first(
+    mvtec_root: Path, paint: Paint
+) -> None:
+    masks = mvtec_root / "bolt" / "ground_truth" / "scratch"
+    for mask in masks.iterdir():
+        mask.unlink()
+    (mvtec_root / "washer" / "train" / "good").mkdir(parents=True)
+    report = check(mvtec_root)
+    assert kinds(report, "error") == ["layout"] * 3
+    shown = report.render()
+    assert "error: layout (3)" in shown
+    assert shown.count("has no mask") == 2
+    assert "washer/train/good' holds no picture" in shown
+    with pytest.raises(
+        DataError, match=r"0\.png' has no mask.* \(and 2 faults more: snlad data check"
+    ):
+        open_dataset(mvtec_root)
+
+
+def test_a_picture_with_two_masks_has_none_and_both_are_named(
+    mvtec_root: Path, paint: Paint
+) -> None:
+    masks = mvtec_root / "bolt" / "ground_truth" / "scratch"
+    shutil.copy(masks / "1_mask.png", masks / "1.png")
+    report = check(mvtec_root)
+    assert "has two masks" in messages(report, "layout")[0]
+    assert not any("without a picture" in note for note in report.notes)
+    assert report.classes[0].masks == 1

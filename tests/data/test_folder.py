@@ -93,6 +93,13 @@ def test_an_empty_good_is_refused(tmp_path: Path) -> None:
         open_folder(tmp_path)
 
 
+def test_an_empty_good_beside_a_full_class_is_a_fault(tmp_path: Path, paint: Paint) -> None:
+    (tmp_path / "bolt" / "good").mkdir(parents=True)
+    paint(tmp_path / "nut" / "good" / "0.png")
+    (fault,) = open_folder(tmp_path).faults
+    assert "bolt/good' holds no picture" in fault
+
+
 def test_empty_and_nested_folders_are_noted(tmp_path: Path, paint: Paint) -> None:
     paint(tmp_path / "bolt" / "0.png")
     paint(tmp_path / "nut" / "monday" / "0.png")

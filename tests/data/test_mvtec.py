@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from snlad.data.mvtec import open_mvtec, open_mvtec_class
+from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
 from snlad.errors import DataError
 
@@ -99,7 +100,7 @@ def test_a_class_folder_whose_name_is_no_utf8_is_refused(mvtec_root: Path) -> No
     except OSError:
         pytest.skip("this file system takes only UTF-8")
     with pytest.raises(DataError, match=r"'M\\udcfctter', which is not valid UTF-8; rename it"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 # Tables and reports print class names: a newline would forge a row, ESC would colour a terminal.
@@ -134,26 +135,26 @@ def test_a_folder_of_pictures_alone_gives_no_such_note(mvtec_root: Path) -> None
 def test_a_picture_without_its_mask_is_an_error_naming_it(mvtec_root: Path) -> None:
     (mvtec_root / "bolt" / "ground_truth" / "scratch" / "1_mask.png").unlink()
     with pytest.raises(DataError, match=r"scratch/1\.png' has no mask: neither '1_mask\.png'"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 def test_a_mask_folder_without_any_mask_is_an_error(mvtec_root: Path) -> None:
     (mvtec_root / "nut" / "ground_truth" / "scratch").mkdir(parents=True)
     with pytest.raises(DataError, match=r"nut/test/scratch/0\.png' has no mask"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 def test_two_masks_for_one_picture_are_an_error(mvtec_root: Path, paint_mask: Paint) -> None:
     paint_mask(mvtec_root / "bolt" / "ground_truth" / "scratch" / "1.png")
     with pytest.raises(DataError, match="has two masks"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 @pytest.mark.parametrize("place", ["test/scratch/0.jpg", "ground_truth/scratch/0_mask.bmp"])
 def test_two_files_of_one_stem_are_an_error(mvtec_root: Path, paint: Paint, place: str) -> None:
     paint(mvtec_root / "bolt" / place)
     with pytest.raises(DataError, match="have the same stem"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 def test_defects_without_masks_are_counted_in_one_note(mvtec_root: Path, paint: Paint) -> None:
@@ -193,7 +194,7 @@ def test_a_folder_without_train_good_is_skipped_with_a_note(mvtec_root: Path, pa
 def test_an_empty_train_good_is_an_error(mvtec_root: Path) -> None:
     (mvtec_root / "washer" / "train" / "good").mkdir(parents=True)
     with pytest.raises(DataError, match="washer/train/good' holds no picture"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 def test_an_empty_defect_folder_is_noted(mvtec_root: Path) -> None:
@@ -241,7 +242,7 @@ def test_a_link_that_leaves_the_root_is_refused(
         link.rename(tmp_path / "moved")
     link.symlink_to(outside / "train" / "good" / "9.png" if link.suffix else outside)
     with pytest.raises(DataError, match="is a link that leaves"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 def test_a_link_inside_the_root_and_a_linked_root_are_fine(
@@ -259,7 +260,7 @@ def test_classes_equal_by_case_are_refused(mvtec_root: Path, paint: Paint) -> No
     if len({p.name for p in mvtec_root.iterdir()}) == 2:
         pytest.skip("this file system folds case")
     with pytest.raises(DataError, match="'Bolt' and 'bolt'"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 def test_a_folder_that_cannot_be_listed_is_named(
@@ -270,7 +271,7 @@ def test_a_folder_that_cannot_be_listed_is_named(
 
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError, match=r"products' cannot be listed \(Permission denied\)"):
-        open_mvtec(mvtec_root)
+        open_dataset(mvtec_root)
 
 
 def test_a_read_only_root_is_enough(mvtec_root: Path) -> None:

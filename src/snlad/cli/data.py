@@ -20,10 +20,10 @@ def run_check(
     """Report what would spoil a result: leaks, corrupt files, masks, trivial cues."""
     from snlad.cli.progress import show_progress
     from snlad.data.check import check_dataset
-    from snlad.data.opening import open_dataset
+    from snlad.data.opening import survey_dataset
 
     with show_progress(quiet) as progress:
-        report = check_dataset(open_dataset(data), progress)
+        report = check_dataset(survey_dataset(data), progress)
     typer.echo(json.dumps(report.to_dict(), indent=1) if as_json else report.render())
     if report.has_errors:
         raise typer.Exit(1)

@@ -84,6 +84,7 @@ def check_dataset(dataset: Dataset, progress: Progress = silent) -> CheckReport:
     apart = separations(dataset.samples, measures)
     classes = tuple(_summary(name, dataset.samples, readable) for name in dataset.class_names)
     findings = (
+        *(Finding("error", "layout", fault) for fault in dataset.faults),
         *(Finding("error", "corrupt", r) for r in results if isinstance(r, str)),
         *_mask_findings(readable),
         *_duplicate_findings(readable),

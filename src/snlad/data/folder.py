@@ -57,7 +57,7 @@ def _class_samples(tree: Tree, folder: Path, class_name: str) -> list[Sample]:
 def _labelled_samples(tree: Tree, folder: Path, class_name: str) -> list[Sample]:
     good = tree.leaf(folder / GOOD)
     if not good:
-        raise DataError(f"{str(folder / GOOD)!r} holds no picture; add some or remove the class")
+        tree.note_empty(folder / GOOD)
     defects = [f for f in tree.folders(folder) if f.name not in (GOOD, TRUTH)]
     samples = normal_samples(good, class_name, "train")
     for defect in defects:

@@ -14,7 +14,7 @@ _SHOWN = 5
 
 
 class Tree:
-    """One root folder, what was found in it, and the notes to hand on.
+    """One root folder, what was found in it, and the notes and faults to hand on.
 
     Every listing is sorted by name. A symbolic link that leaves the root is refused, because a
     data set that someone else packed must not make us read other files.
@@ -23,6 +23,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.notes: list[str] = []
+        self.faults: list[str] = []
         self._real_root = root.resolve()
         self._foreign: set[str] = set()
 
@@ -73,15 +74,25 @@ class Tree:
             raise DataError(f"{where}: {relative!r} leaves {str(self.root)!r}; copy the file in")
         return path
 
+    def note_empty(self, folder: Path) -> None:
+        """Add the fault that a folder of good pictures has none."""
+        self.faults.append(f"{str(folder)!r} holds no picture; add some or remove the class")
+
     def dataset(self, layout: str, samples: Sequence[Sample]) -> Dataset:
-        """Close the listing: the samples with all notes."""
+        """Close the listing: the samples with all notes and faults.
+
+        Raises:
+            DataError: There is no picture; where a fault explains it, that fault.
+        """
+        if self.faults and not samples:
+            raise DataError(self.faults[0])
         notes = [*self.notes, *unmasked_note(samples)]
         if self._foreign:
             notes.append(
                 f"{len(self._foreign)} files that are not pictures are ignored: "
                 f"{shorten(sorted(self._foreign))}"
             )
-        return Dataset(self.root, layout, tuple(samples), tuple(notes))
+        return Dataset(self.root, layout, tuple(samples), tuple(notes), tuple(self.faults))
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         if not folder.is_dir():

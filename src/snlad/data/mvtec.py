@@ -11,7 +11,6 @@ from pathlib import Path
 
 from snlad.data.listing import Tree, shorten
 from snlad.data.samples import Dataset, Sample, Split
-from snlad.errors import DataError
 
 GOOD = "good"
 TRUTH = "ground_truth"
@@ -25,8 +24,10 @@ def is_class_folder(folder: Path) -> bool:
 def open_mvtec(root: Path) -> Dataset:
     """List a root of class folders; a folder without ``train/good`` is skipped with a note.
 
+    An empty ``train/good`` and masks that do not pair are faults.
+
     Raises:
-        DataError: No class, an empty ``train/good`` or masks that do not pair.
+        DataError: No class, or no picture.
     """
     tree = Tree(root)
     samples: list[Sample] = []
@@ -39,10 +40,10 @@ def open_mvtec(root: Path) -> Dataset:
 
 
 def open_mvtec_class(folder: Path) -> Dataset:
-    """List one class folder as a data set of one class.
+    """List one class folder as a data set of one class; faults as above.
 
     Raises:
-        DataError: An empty ``train/good`` or masks that do not pair.
+        DataError: No picture.
     """
     tree = Tree(folder)
     return tree.dataset("mvtec", _class_samples(tree, folder, folder.resolve().name))
@@ -59,8 +60,7 @@ def normal_samples(pictures: Sequence[Path], class_name: str, split: Split) -> l
 def defect_samples(tree: Tree, folder: Path, truth: Path, class_name: str) -> list[Sample]:
     """Make the test samples of one defect folder, masked if ``truth`` has a folder of its name.
 
-    Raises:
-        DataError: A picture without a mask although the folder of masks is there.
+    A picture without a mask although the folder of masks is there is a fault.
     """
     pictures = tree.leaf(folder)
     if not pictures:
@@ -90,9 +90,7 @@ def note_spare_masks(tree: Tree, truth: Path, defects: Sequence[str]) -> None:
 def _class_samples(tree: Tree, folder: Path, class_name: str) -> list[Sample]:
     train = tree.leaf(folder / "train" / GOOD)
     if not train:
-        raise DataError(
-            f"{str(folder / 'train' / GOOD)!r} holds no picture; add some or remove the class"
-        )
+        tree.note_empty(folder / "train" / GOOD)
     _note_strays(tree, folder)
     samples = normal_samples(train, class_name, "train")
     defects = [defect for defect in tree.folders(folder / "test") if defect.name != GOOD]
@@ -114,30 +112,33 @@ def _note_strays(tree: Tree, folder: Path) -> None:
 
 def _pair(tree: Tree, pictures: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """Pair masks with pictures by stem, never by order."""
-    masks = _by_stem(tree.pictures(folder))
+    masks = _by_stem(tree, tree.pictures(folder))
     paired: dict[Path, Path] = {}
-    for stem, picture in _by_stem(pictures).items():
+    used: set[Path] = set()
+    for stem, picture in _by_stem(tree, pictures).items():
         found = [masks[key] for key in (f"{stem}_mask", stem) if key in masks]
+        used.update(found)
         if not found:
-            raise DataError(
+            tree.faults.append(
                 f"{str(picture)!r} has no mask: neither {stem + '_mask.png'!r} nor "
                 f"{stem + '.png'!r} is in {str(folder)!r}; add it, or move the picture to a "
                 "defect folder without masks"
             )
-        if len(found) > 1:
-            raise DataError(f"{str(picture)!r} has two masks, {shorten_paths(found)}; keep one")
-        paired[picture] = found[0]
-    if spare := sorted(set(masks.values()) - set(paired.values())):
+        elif len(found) > 1:
+            tree.faults.append(f"{str(picture)!r} has two masks, {shorten_paths(found)}; keep one")
+        else:
+            paired[picture] = found[0]
+    if spare := sorted(set(masks.values()) - used):
         tree.notes.append(f"{len(spare)} masks without a picture: {shorten_paths(spare)}")
     return paired
 
 
-def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
+def _by_stem(tree: Tree, paths: Sequence[Path]) -> dict[str, Path]:
     stems: dict[str, Path] = {}
     for path in paths:
         first = stems.setdefault(unicodedata.normalize("NFC", path.stem), path)
         if first != path:
-            raise DataError(
+            tree.faults.append(
                 f"{str(first)!r} and {str(path)!r} have the same stem, so a mask fits both; "
                 "rename one"
             )

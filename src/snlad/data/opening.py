@@ -21,6 +21,20 @@ def open_dataset(path: Path | str) -> Dataset:
     Raises:
         DataError: Nothing there, no known layout, or a layout's own rule is broken.
     """
+    dataset = survey_dataset(path)
+    if dataset.faults:
+        first, *others = dataset.faults
+        rest = f" (and {len(others)} faults more: snlad data check lists them)" if others else ""
+        raise DataError(first + rest)
+    return dataset
+
+
+def survey_dataset(path: Path | str) -> Dataset:
+    """List a data set with its faults, where they leave something to list.
+
+    Raises:
+        DataError: Nothing there, no known layout, or what is there cannot be listed.
+    """
     path = Path(path)
     if path.is_dir():
         return _open_root(path)

@@ -39,6 +39,8 @@ class Dataset:
         layout: "mvtec", "visa", "folder", "flat", "manifest" or "ader".
         samples: All pictures, train and test.
         notes: One sentence for each thing that was skipped, ignored or is worth knowing.
+        faults: One sentence for each thing that breaks a rule of the layout; only the data check
+            works on a data set that has some.
 
     Raises:
         DataError: No picture at all, or class names that a file system may confuse or follow, that
@@ -49,6 +51,7 @@ class Dataset:
     layout: str
     samples: tuple[Sample, ...]
     notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.samples:
