@@ -288,3 +288,13 @@ def test_fewer_vectors_than_centers_are_refused(locations: int, message: str) ->
 
 def test_a_student_without_cram_is_not_run() -> None:
     initialise_centers(nn.Conv2d(1, 1, 1), lambda: pytest.fail("nothing to initialise"), seed=0)
+
+
+def test_fewer_different_vectors_than_centers_start_without_a_warning() -> None:
+    """As with a handful of pictures that are all alike; warnings are errors here."""
+    module = Cram(3, 4, "residual")
+    x = torch.ones(2, 3, 4, 4)
+    x[1] = 2.0
+    initialise_centers(module, lambda: module(x), seed=0)
+    assert {round(value, 4) for value in module.centers.flatten().tolist()} == {1.0, 2.0}
+    assert torch.isfinite(module.log_beta).all()

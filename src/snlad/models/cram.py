@@ -8,6 +8,7 @@ three readings side by side. With r_ik = x_i - c_k and a_ik = softmax_k(-beta_k 
     locations   V_k = sum_i a_ik r_ik (NetVLAD), each of length one, to a gate on the channels
 """
 
+import warnings
 from collections.abc import Callable
 from math import exp, log
 from typing import Literal
@@ -187,6 +188,7 @@ def _sample_inputs(module: Cram, run: Callable[[], None], seed: int) -> Float[Te
 
 def _k_means(x: Float[Tensor, "n C"], centers: int, seed: int) -> Float[Tensor, "K C"]:
     from sklearn.cluster import KMeans  # slow to import, and needed only here
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if len(x) < centers:
@@ -194,7 +196,10 @@ def _k_means(x: Float[Tensor, "n C"], centers: int, seed: int) -> Float[Tensor, 
             f"k-means got {len(x)} feature vectors for {centers} centers: "
             "lower cram.centers or train with more images"
         )
-    with threadpool_limits(1):  # with more threads the order of sums, and so the result, varies
+    # with more threads the order of sums, and so the result, varies
+    with threadpool_limits(1), warnings.catch_warnings():
+        # alike pictures give fewer different vectors than centers: some centers are then equal
+        warnings.simplefilter("ignore", ConvergenceWarning)
         found = KMeans(centers, n_init=1, max_iter=50, random_state=seed).fit(x.numpy())
     return torch.from_numpy(found.cluster_centers_).float()
 
