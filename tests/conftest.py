@@ -1,6 +1,7 @@
 """Shared set-up: shapes checked at run time, a tiny data set, and a model trained on it once."""
 
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -94,3 +95,32 @@ def trained_run(shared_data: Path) -> Path:
     from snlad.engine.train import train
 
     return train(open_dataset(shared_data), shared_data.parent / "run", make_config(**TINY))
+
+
+@pytest.fixture(scope="session")
+def judged_runs(
+    trained_run: Path,
+    shared_data: Path,
+    other_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path]:
+    """Two seeds with thresholds, read only: A passes every picture, B only the dark ones."""
+    from snlad.calibration.record import save_calibration
+    from snlad.config import make_config
+    from snlad.data.opening import open_dataset
+    from snlad.engine.calibrate import calibrate
+    from snlad.engine.train import train
+    from snlad.predict import load
+
+    folder, data = tmp_path_factory.mktemp("judged"), open_dataset(shared_data)
+    a = shutil.copytree(trained_run, folder / "a")
+    b = train(data, folder / "b", make_config(**TINY, seed=5))
+    for run, grey in ((a, 1e9), (b, -1e9)):
+        first = calibrate(run, load(run), open_dataset(other_data).train_normal)
+        limits = {
+            name: first.classes[name].model_copy(update={"threshold": threshold})
+            for name, threshold in (("dark", 1e9), ("grey", grey))
+        }
+        second = first.model_copy(update={"version": 2, "classes": limits})
+        save_calibration(run / "model", second)
+    return a, b

@@ -11,6 +11,7 @@ from snlad.config import make_config
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
 from snlad.engine.evaluate import evaluate
+from snlad.engine.evaluation import CLASS_POLICY
 from snlad.engine.scored import load_scored
 from snlad.engine.train import train
 from snlad.errors import DataError, MetricError, UsageError
@@ -165,3 +166,25 @@ def test_swapped_labels_are_other_data(model, tiny_data):
     before = evaluate(model, open_dataset(tiny_data)).to_dict()["data"]
     (tiny_data / "grey/test/spot").rename(tiny_data / "grey/test/swap")
     assert evaluate(model, open_dataset(tiny_data)).to_dict()["data"] != before
+
+
+def test_the_thresholds_behind_the_verdicts_are_kept(judged_runs, shared_data):
+    """By the class of the test pictures; a class without its own has the pooled one."""
+    model = load(judged_runs[1])
+    found = evaluate(model, open_dataset(shared_data))
+    assert found.thresholds == {"dark": 1e9, "grey": -1e9}
+    assert found.to_dict()["thresholds"] == found.thresholds
+    assert [one.is_ng[CLASS_POLICY] for one in found.pictures] == [
+        one.class_name == "grey" for one in found.pictures
+    ]
+    only = {"dark": model.calibration.classes["dark"]}
+    model.calibration = model.calibration.model_copy(update={"classes": only})
+    pooled = model.calibration.pooled.threshold
+    found = evaluate(model, open_dataset(shared_data))
+    assert found.thresholds == {"dark": 1e9, "grey": pooled}
+
+
+def test_without_a_calibration_no_thresholds_are_kept(model, shared_data):
+    found = evaluate(model, open_dataset(shared_data))
+    assert not found.thresholds
+    assert not {"thresholds", "decisions"} & set(found.to_dict())

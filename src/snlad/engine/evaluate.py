@@ -46,7 +46,7 @@ def evaluate(
             f"{dataset.root} has no test picture; "
             "put pictures into CLASS/test/good and CLASS/test/DEFECT"
         )
-    own = "snlad-v1" if model.card.config.maps.score == "top" else "snlad-v1-max"
+    own = own_protocol(model)
     rules = find_protocol(protocol or own)
     tested, model = LabelledPictures(dataset, rules), model.under(rules)
     rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
@@ -61,8 +61,17 @@ def evaluate(
             notes.append(f"left out: {prediction.error}")
         progress("evaluating", done, len(dataset.test))
     calibration = model.calibration if rules.name == own else None
-    decisions, rows = ({}, pictures) if calibration is None else decide(calibration, pictures)
-    return Evaluation(tested.table(), notes + tested.notes(), decisions, rows)
+    table, notes = tested.table(), notes + tested.notes()
+    if calibration is None:
+        return Evaluation(table, notes, pictures=pictures)
+    decisions, pictures = decide(calibration, pictures)
+    thresholds = {name: calibration.limits(name).threshold for name in table.classes}
+    return Evaluation(table, notes, decisions, thresholds, pictures)
+
+
+def own_protocol(model: Model) -> str:
+    """The name of our rules with the model's own image score."""
+    return "snlad-v1" if model.card.config.maps.score == "top" else "snlad-v1-max"
 
 
 def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:

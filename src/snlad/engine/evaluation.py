@@ -18,6 +18,9 @@ from snlad.metrics.protocols import Protocol
 from snlad.metrics.scores import ScoreTable
 from snlad.types import MAP_SIZE
 
+CLASS_POLICY = "class threshold"
+"""Each picture is judged by the threshold of its true class."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -30,21 +33,24 @@ class Evaluation:
             pictures, ``class threshold`` for each by its true class, ``guessed class threshold``
             by the class that the model answers, where a picture of none counts as NG because
             nobody passes it; empty without thresholds. Views of one part count once.
+        thresholds: that of each class behind the policy ``class threshold``; empty without.
         pictures: the scored pictures one by one; empty for maps of another method.
     """
 
     table: ScoreTable
     notes: list[str]
     decisions: Mapping[str, DecisionTable] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     pictures: Sequence[ScoredPicture] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``scores.json`` holds: the table, the digest of the pictures, and decisions."""
+        """What ``scores.json`` holds: table, digest of the pictures, decisions and thresholds."""
         found = self.table.to_dict()
         if self.pictures:
             found["data"] = pictures_digest(self.pictures)
         if self.decisions:
             found["decisions"] = {name: part.to_dict() for name, part in self.decisions.items()}
+            found["thresholds"] = dict(self.thresholds)
         return found
 
     def save(self, run: Path) -> None:
@@ -110,7 +116,7 @@ def decide(
         The decisions, and the pictures with theirs filled in.
     """
     policies = _policies(calibration, pictures)
-    tables = {name: decision_table(_by_part(pictures, ng)) for name, ng in policies.items()}
+    tables = {name: decision_table(by_part(pictures, ng)) for name, ng in policies.items()}
     decided = [
         one.model_copy(update={"is_ng": {name: ng[i] for name, ng in policies.items()}})
         for i, one in enumerate(pictures)
@@ -122,7 +128,7 @@ def _policies(calibration: Calibration, pictures: Sequence[ScoredPicture]) -> di
     """Which pictures are NG under each policy."""
     policies = {
         "pooled threshold": [one.score > calibration.pooled.threshold for one in pictures],
-        "class threshold": [
+        CLASS_POLICY: [
             one.score > calibration.limits(one.class_name).threshold for one in pictures
         ],
     }
@@ -134,7 +140,7 @@ def _policies(calibration: Calibration, pictures: Sequence[ScoredPicture]) -> di
     return policies
 
 
-def _by_part(pictures: Sequence[ScoredPicture], is_ng: Sequence[bool]) -> list[Decision]:
+def by_part(pictures: Sequence[ScoredPicture], is_ng: Sequence[bool]) -> list[Decision]:
     """One decision a part: NG where any of its views is, a defect where any view shows one.
 
     A picture without a part is a part of its own.

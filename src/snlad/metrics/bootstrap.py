@@ -1,12 +1,14 @@
 """Bootstrap intervals of the image metrics: images drawn again and again, with replacement."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from snlad.errors import MetricError
 from snlad.metrics.scores import ByRow, Interval
 
 IMAGE_METRICS = ("image_auroc", "image_ap", "image_f1_max")
@@ -39,28 +41,68 @@ def bootstrap_intervals(
         resamples: how many.
         seed: of the draws.
     """
+    (rows,) = _resample([classes], resamples, seed)
+    return _intervals(rows)
+
+
+def paired_intervals(
+    before: Mapping[str, ImageScores],
+    after: Mapping[str, ImageScores],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> ByRow[Interval]:
+    """Percentile intervals at 95 % of the differences, after minus before.
+
+    Every resample draws the same images on both sides, so what makes an image hard for both
+    cancels out. Otherwise as ``bootstrap_intervals``.
+
+    Args:
+        before: scores by class name.
+        after: other scores of the same images, in the same order.
+        resamples: how many.
+        seed: of the draws.
+
+    Raises:
+        MetricError: the two are not of the same number of images of each class and kind.
+    """
+    if _sizes(before) != _sizes(after):
+        raise MetricError(
+            f"the scores are of {_sizes(before)} and {_sizes(after)} (normal, defect) images by "
+            "class, and only scores of the same images are paired: score both on the same data"
+        )
+    first, second = _resample([before, after], resamples, seed)
+    return _intervals({name: second[name] - rows for name, rows in first.items()})
+
+
+def _sizes(classes: Mapping[str, ImageScores]) -> dict[str, tuple[int, int]]:
+    return {name: (len(one.normal), len(one.anomalous)) for name, one in classes.items()}
+
+
+def _resample(
+    sides: Sequence[Mapping[str, ImageScores]], resamples: int, seed: int
+) -> list[dict[str | None, Float[np.ndarray, "R 3"]]]:
+    """The image metrics of each resample by class name, and of the pool under None, a side each.
+
+    All sides meet the same draws, so they must hold the same images in the same order.
+    """
+    names = list(sides[0])
     draws = {
         (name, kind): np.random.default_rng([seed, crc32(name.encode()), kind])
-        for name in classes
+        for name in names
         for kind in (0, 1)
     }
-    by_class: dict[str, list[np.ndarray]] = {name: [] for name in classes}
-    pooled: list[np.ndarray] = []
-    everything = pool_images(classes.values())
-    for n in _chunks(resamples, len(everything.normal) + len(everything.anomalous)):
-        normal = [_draw(draws[name, 0], n, len(one.normal)) for name, one in classes.items()]
-        anomalous = [_draw(draws[name, 1], n, len(one.anomalous)) for name, one in classes.items()]
-        for (name, one), off, on in zip(classes.items(), normal, anomalous, strict=True):
-            by_class[name].append(_numbers(one, off, on))
-        if classes:
-            pooled.append(_numbers(everything, np.hstack(normal), np.hstack(anomalous)))
-    rows = {name: np.concatenate(parts) for name, parts in by_class.items()}
-    defined = [row for row in rows.values() if not np.isnan(row).any()]
-    return ByRow(
-        {name: _interval(row) for name, row in rows.items()},
-        _interval(np.mean(defined, axis=0)) if defined else {},
-        _interval(np.concatenate(pooled)) if pooled else {},
-    )
+    sizes = _sizes(sides[0])
+    pools = [pool_images(side[name] for name in names) for side in sides]
+    parts: list[dict[str | None, list[np.ndarray]]] = [defaultdict(list) for _ in sides]
+    for n in _chunks(resamples if names else 0, sum(map(sum, sizes.values()))):
+        normal = [_draw(draws[name, 0], n, sizes[name][0]) for name in names]
+        anomalous = [_draw(draws[name, 1], n, sizes[name][1]) for name in names]
+        for side, pool, part in zip(sides, pools, parts, strict=True):
+            for name, off, on in zip(names, normal, anomalous, strict=True):
+                part[name].append(_numbers(side[name], off, on))
+            part[None].append(_numbers(pool, np.hstack(normal), np.hstack(anomalous)))
+    return [{name: np.concatenate(rows) for name, rows in part.items()} for part in parts]
 
 
 def pool_images(classes: Iterable[ImageScores]) -> ImageScores:
@@ -112,6 +154,17 @@ def _reached(
 ) -> Int[np.ndarray, "R K"]:
     """Images at or above each distinct score."""
     return np.cumsum(counts[:, order], axis=1)[:, last]
+
+
+def _intervals(rows: Mapping[str | None, Float[np.ndarray, "R 3"]]) -> ByRow[Interval]:
+    """The intervals of what ``_resample`` found, and of the mean over the classes that have one."""
+    classes = {name: row for name, row in rows.items() if name is not None}
+    defined = [row for row in classes.values() if not np.isnan(row).any()]
+    return ByRow(
+        {name: _interval(row) for name, row in classes.items()},
+        _interval(np.mean(defined, axis=0)) if defined else {},
+        _interval(rows[None]) if None in rows else {},
+    )
 
 
 def _interval(rows: Float[np.ndarray, "R 3"]) -> dict[str, Interval]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snlad.config import Config
+from snlad.report.cells import markdown_cell
 from snlad.report.tables import format_limits, format_scores
 
 
@@ -29,7 +30,7 @@ def format_card(
         scores: ``ScoreTable.to_dict()`` of an evaluation, if there was one.
         calibration: the calibration in force, as JSON values, if there is one.
     """
-    rows = "\n".join(f"| {_cell(name)} | {count} |" for name, count in classes.items())
+    rows = "\n".join(f"| {markdown_cell(name)} | {count} |" for name, count in classes.items())
     height, width = config.image_size
     return f"""# A snlad model: {label}
 
@@ -89,7 +90,3 @@ def _metrics(scores: Mapping[str, Any] | None) -> str:
 
 def _indented(text: str) -> str:
     return "\n".join("    " + line for line in text.splitlines())
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
