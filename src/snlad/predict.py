@@ -125,6 +125,7 @@ class Model:
             model=self.identity[:12],
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             error=error,
+            size=picture.size,
             image=picture.original,
         )
 

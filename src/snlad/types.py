@@ -36,6 +36,7 @@ class Prediction:
         model: the first 12 hex digits of the model's identity.
         time: of the answer, ISO 8601 in UTC.
         error: one sentence; ``None`` when the picture was judged.
+        size: (height, width) of the picture in pixels; not part of the row.
         maps: float32 maps (256, 256) by name; not part of the row.
         class_answer: the class that the model answers, whatever was stated; not part of the row.
         class_distances: to each class, in the order of their names; not part of the row.
@@ -57,6 +58,7 @@ class Prediction:
     model: str
     time: str
     error: str | None = None
+    size: tuple[int, int] | None = field(default=None, repr=False)
     maps: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     class_answer: str | None = field(default=None, repr=False)
     class_distances: NDArray[np.float64] | None = field(default=None, repr=False)
@@ -65,7 +67,7 @@ class Prediction:
 
     def row(self) -> dict[str, Any]:
         """The JSON row of ``predictions.jsonl``."""
-        kept_out = ("maps", "class_answer", "class_distances", "pred_mask", "image")
+        kept_out = ("size", "maps", "class_answer", "class_distances", "pred_mask", "image")
         return {k: v for k, v in self.__dict__.items() if k not in kept_out}
 
 

@@ -337,6 +337,12 @@ def test_evaluate_takes_maps_in_place_of_a_run(snlad, trained_run, shared_data, 
         code, _, error = snlad("evaluate", *words)
         assert code == 2
         assert "takes RUN DATA, or --maps DIR DATA" in error
+    full = ["evaluate", "--maps", tmp_path, shared_data, "--full-resolution", "--json"]
+    code, shown, _ = snlad(*full)
+    assert (code, json.loads(shown)["protocol"]) == (0, "snlad-v1-full")
+    code, _, error = snlad(*full, "--protocol", "ader")
+    assert code == 2
+    assert "--full-resolution and --protocol ader are two" in error
 
 
 def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, other_data, tmp_path):

@@ -188,3 +188,40 @@ def test_without_a_calibration_no_thresholds_are_kept(model, shared_data):
     found = evaluate(model, open_dataset(shared_data))
     assert not found.thresholds
     assert not {"thresholds", "decisions"} & set(found.to_dict())
+
+
+def test_full_resolution_counts_the_pixels_of_the_pictures(model, tiny_data):
+    """One picture of another size: its mask is not shrunk, and the map comes to it."""
+    from snlad.data.masks import read_mask
+    from snlad.report.overlay import restore_size
+
+    for folder in ("test/spot/0.png", "ground_truth/spot/0_mask.png"):
+        path = tiny_data / "grey" / folder
+        with Image.open(path) as picture:
+            large = picture.resize((96, 144), Image.Resampling.NEAREST)
+        large.save(path)
+    data = open_dataset(tiny_data)
+    table = evaluate(model, data, protocol="snlad-v1-full").table
+    assert table.protocol == "snlad-v1-full"
+    positives, negatives = [], []
+    for sample in data.test:
+        if sample.class_name != "grey":
+            continue
+        row = model.predict(sample.path, class_name="grey")[0]
+        full = restore_size(row.maps["overall"], row.image.shape[:2])
+        mask = read_mask(sample.mask) if sample.mask else np.zeros(full.shape, bool)
+        assert full.shape == mask.shape
+        positives.append(full[mask])
+        negatives.append(full[~mask])
+    assert sum(map(len, positives)) == 16 * 24 + 6 * 16 * 24  # as it was, and 2 x 3 times
+    expected = auroc(rank(np.concatenate(positives), [np.sort(np.concatenate(negatives))]))
+    assert table.classes["grey"].pixel_auroc == pytest.approx(expected, abs=1e-6)
+    assert (
+        table.classes["grey"].pixel_auroc != evaluate(model, data).table.classes["grey"].pixel_auroc
+    )
+
+
+def test_full_resolution_leaves_image_scores_alone(model, shared_data):
+    data = open_dataset(shared_data)
+    full = evaluate(model, data, protocol="snlad-v1-full").table
+    assert full.pooled.image_auroc == evaluate(model, data).table.pooled.image_auroc

@@ -49,6 +49,12 @@ def test_without_scores_the_maps_are_pooled_and_a_note_says_so(written, trained_
     assert evaluate_maps(written, data, protocol="rd4ad").table.protocol == "rd4ad"
 
 
+def test_full_resolution_is_that_of_the_model_too(written, trained_run, shared_data):
+    data = open_dataset(shared_data)
+    expected = evaluate(load(trained_run), data, protocol="snlad-v1-full").table
+    assert evaluate_maps(written, data, protocol="snlad-v1-full").table == expected
+
+
 def test_progress_ends_at_the_number_of_pictures(written, shared_data):
     seen = []
     evaluate_maps(written, open_dataset(shared_data), progress=lambda *told: seen.append(told))

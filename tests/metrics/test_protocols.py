@@ -125,6 +125,7 @@ def test_each_name_stands_for_its_rules() -> None:
     assert rules == {
         "snlad-v1": ("top", "nearest", None, False),
         "snlad-v1-max": ("max", "nearest", None, False),
+        "snlad-v1-full": ("top", "nearest", None, False),
         "ader": ("max", "half", None, False),
         "dinomaly-any": ("top", "any", 5, False),
         "dinomaly-half": ("top", "half", 5, False),

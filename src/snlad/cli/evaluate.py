@@ -24,6 +24,9 @@ def run(
         str | None,
         typer.Option(help="Rules of a published table: ader, rd4ad, dinomaly-any or -half."),
     ] = None,
+    full_resolution: Annotated[
+        bool, typer.Option("--full-resolution", help="Count pixels at each picture's own size.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
@@ -36,6 +39,9 @@ def run(
             "snlad evaluate takes RUN DATA, or --maps DIR DATA; "
             f"it was given {len(paths)} paths {'without' if maps is None else 'and'} --maps"
         )
+    if full_resolution and protocol:
+        raise UsageError(f"--full-resolution and --protocol {protocol} are two; give one of them")
+    protocol = "snlad-v1-full" if full_resolution else protocol
     if maps is None:
         scores, notes = _evaluate_model(model[0], data, protocol, device, quiet=quiet)
     else:

@@ -5,7 +5,6 @@ from itertools import islice
 from pathlib import Path
 
 from snlad.data.loading import load_batches
-from snlad.data.roi import fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.evaluation import Evaluation, LabelledPictures, decide
 from snlad.engine.scored import ScoredPicture, scored_picture
@@ -48,15 +47,15 @@ def evaluate(
         )
     own = own_protocol(model)
     rules = find_protocol(protocol or own)
-    tested, model = LabelledPictures(dataset, rules), model.under(rules)
-    rois = {name: fit_roi(roi, MAP_SIZE) for name, roi in model.rois.items()}
+    tested, model = LabelledPictures(dataset, rules, model.rois), model.under(rules)
     notes: list[str] = []
     pictures: list[ScoredPicture] = []
     for done, (sample, prediction) in enumerate(_judged(model, dataset.test), start=1):
         if prediction.error is None:
-            row, roi = _row(sample, dataset.root, prediction), rois.get(sample.class_name)
+            row = _row(sample, dataset.root, prediction)
             pictures.append(row)
-            tested.add(sample, row.score, prediction.maps["overall"], roi)
+            size = prediction.size or MAP_SIZE
+            tested.add(sample, row.score, prediction.maps["overall"], size)
         else:
             notes.append(f"left out: {prediction.error}")
         progress("evaluating", done, len(dataset.test))

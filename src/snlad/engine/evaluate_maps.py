@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snlad.data.given_maps import GivenMaps, read_map
+from snlad.data.images import read_image
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.evaluation import Evaluation, LabelledPictures
 from snlad.errors import DataError
@@ -43,14 +44,16 @@ def evaluate_maps(
         raise DataError(f"{dataset.root} has no test picture to score")
     tested = LabelledPictures(dataset, rules)
     for done, sample in enumerate(dataset.test, start=1):
-        tested.add(sample, *_find(given, sample, rules, needs_map=tested.has_masks(sample)))
+        size = MAP_SIZE if rules.resolution == "map" else read_image(sample.path).shape[:2]
+        found = _find(given, sample, rules, size, needs_map=tested.has_masks(sample))
+        tested.add(sample, *found, size)
         progress("evaluating", done, len(dataset.test))
     notes = [] if given.has_scores else [f"no scores.csv: images are scored by {rules.name}"]
     return Evaluation(tested.table(), notes + tested.notes())
 
 
 def _find(
-    given: GivenMaps, sample: Sample, rules: Protocol, *, needs_map: bool
+    given: GivenMaps, sample: Sample, rules: Protocol, size: tuple[int, int], *, needs_map: bool
 ) -> tuple[float, NDArray[np.float32] | None]:
     """Score and map of one picture; the map only where something needs it."""
     score = given.score(sample)
@@ -59,5 +62,5 @@ def _find(
     path = given.find(sample)
     if path is None:
         raise DataError(f"no map for {str(sample.path)!r}; expected {given.expected(sample)}")
-    anomaly_map = read_map(path, MAP_SIZE)
+    anomaly_map = read_map(path, size)
     return (pool(anomaly_map, rules.score) if score is None else score), anomaly_map

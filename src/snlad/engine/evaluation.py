@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from snlad.calibration.record import Calibration
 from snlad.data.masks import read_truth
+from snlad.data.roi import Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.scored import ScoredPicture, pictures_digest, save_scored
 from snlad.metrics.decisions import Decision, DecisionTable, decision_table
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.protocols import Protocol
 from snlad.metrics.scores import ScoreTable
+from snlad.report.overlay import restore_size
 from snlad.types import MAP_SIZE
 
 CLASS_POLICY = "class threshold"
@@ -63,11 +65,12 @@ class LabelledPictures:
 
     Args:
         dataset: with test samples.
-        rules: the protocol, which says how masks come to map size.
+        rules: the protocol, which says at which size pixels count and how masks come to it.
+        rois: inspection masks (H0, W0) by class name.
     """
 
-    def __init__(self, dataset: Dataset, rules: Protocol) -> None:
-        self._rules = rules
+    def __init__(self, dataset: Dataset, rules: Protocol, rois: Rois | None = None) -> None:
+        self._rules, self._rois = rules, rois or {}
         self._evaluator = Evaluator(rules.name)
         self._masked = {sample.class_name for sample in dataset.test if sample.mask is not None}
         self._emptied = 0
@@ -81,19 +84,30 @@ class LabelledPictures:
         sample: Sample,
         score: float,
         anomaly_map: NDArray[np.float32] | None,
-        roi: NDArray[np.bool_] | None = None,
+        size: tuple[int, int],
     ) -> None:
-        """Read the picture's mask and take in its score and map."""
-        mask, was_kept = read_truth(sample, MAP_SIZE, self._rules.mask)
+        """Read the picture's mask and take in its score and map.
+
+        Args:
+            sample: the picture.
+            score: its image score.
+            anomaly_map: (256, 256), or already at the picture's size; ``None`` counts no pixel.
+            size: (H0, W0) of the picture.
+        """
+        if self._rules.resolution == "map":
+            size = MAP_SIZE
+        mask, was_kept = read_truth(sample, size, self._rules.mask)
         self._emptied += was_kept
-        has_pixels = self.has_masks(sample) and mask is not None
+        if not self.has_masks(sample) or mask is None:
+            anomaly_map = mask = None
+        roi = self._rois.get(sample.class_name)
         self._evaluator.add(
             sample.class_name,
             score=score,
             is_anomalous=sample.is_anomalous,
-            anomaly_map=anomaly_map if has_pixels else None,
-            mask=mask if has_pixels else None,
-            roi=roi,
+            anomaly_map=None if anomaly_map is None else restore_size(anomaly_map, size),
+            mask=mask,
+            roi=None if roi is None else fit_roi(roi, size),
         )
 
     def table(self) -> ScoreTable:
@@ -104,7 +118,8 @@ class LabelledPictures:
         """What a reader should know of the masks."""
         if not self._emptied:
             return []
-        return [f"{self._emptied} masks would be empty at 256 x 256: each keeps one pixel"]
+        size = "256 x 256" if self._rules.resolution == "map" else "the size of their pictures"
+        return [f"{self._emptied} masks would be empty at {size}: each keeps one pixel"]
 
 
 def decide(

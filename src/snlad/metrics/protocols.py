@@ -62,7 +62,8 @@ class Protocol:
     Attributes:
         name: stands beside every number.
         score: an image's score from its smoothed map: mean of the highest 1 %, or the maximum.
-        mask: how a mask comes to map size: the nearest pixel; or bilinear, more than half or any.
+        resolution: pixels are counted on maps of 256 x 256, or on maps stretched to each picture.
+        mask: how a mask comes to that size: the nearest pixel; or bilinear, more than half or any.
         kernel_px: side of the Gaussian kernel, over zeros beyond the border; None for ours.
         pixel_f1: the best F1 of pixels.
         aupro: the area under the per-region overlap.
@@ -71,6 +72,7 @@ class Protocol:
 
     name: str
     score: Literal["top", "max"] = "top"
+    resolution: Literal["map", "picture"] = "map"
     mask: Literal["nearest", "half", "any"] = "nearest"
     kernel_px: int | None = None
     pixel_f1: PixelMetric = lambda pixels: f1_max(pixels.ranking)
@@ -122,6 +124,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         for protocol in (
             Protocol("snlad-v1"),
             Protocol("snlad-v1-max", score="max"),
+            Protocol("snlad-v1-full", resolution="picture"),
             Protocol(
                 "ader",
                 score="max",

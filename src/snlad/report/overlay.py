@@ -26,6 +26,8 @@ STRIP_PIXELS = 1 << 22
 
 def restore_size(anomaly_map: Map, size: tuple[int, int]) -> Map:
     """The map (H, W) at the picture's own size (H0, W0), bilinear, in the map's units."""
+    if anomaly_map.shape == size:
+        return anomaly_map
     resized = Image.fromarray(anomaly_map).resize(size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.float32)
 
