@@ -1,6 +1,8 @@
 """Shared set-up: shapes checked at run time, a tiny data set, and a model trained on it once."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +67,24 @@ def write_tiny_data(root: Path) -> Path:
 def tiny_data(tmp_path: Path) -> Path:
     """A fresh tiny data set that a test may damage."""
     return write_tiny_data(tmp_path / "data")
+
+
+@contextmanager
+def _limited_files(size: int) -> Iterator[None]:
+    import resource  # not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def limited_files() -> Callable[[int], AbstractContextManager[None]]:
+    """No file grows past some bytes: writing fails in the middle, as on a full disk."""
+    return _limited_files
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """The command line: every verb, every exit code, one sentence for every error, no socket."""
 
 import json
+import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -279,6 +281,53 @@ def test_ctrl_c_is_no_traceback(snlad, monkeypatch):
 
     monkeypatch.setattr(app, "app", fail)
     assert snlad("predict")[0] == 130
+
+
+def test_ctrl_c_in_predict_says_what_is_kept(
+    snlad, trained_run, shared_data, tmp_path, monkeypatch
+):
+    from snlad.engine.picture_files import PictureFiles
+
+    def stop(_files, number, _prediction):
+        if number == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(PictureFiles, "add", stop)
+    code, shown, error = snlad("predict", trained_run, shared_data, "--out", tmp_path / "out")
+    kept = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert (code, shown, len(kept)) == (130, "", 5)
+    assert f"snlad: stopped; 5 rows are kept in {tmp_path / 'out' / 'predictions.jsonl'}" in error
+
+
+def test_a_missing_path_among_others_is_an_error_row(snlad, trained_run, shared_data, tmp_path):
+    good = next(shared_data.glob("*/test/*/*.png"))
+    paths = [tmp_path / "gone.png", good, tmp_path / "gone folder"]
+    code, shown, _ = snlad("predict", trained_run, *paths, "--out", tmp_path / "out")
+    text = (tmp_path / "out" / "predictions.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert (code, shown.split(":")[0]) == (1, "3 pictures, 2 with errors")
+    assert [row["path"] for row in rows] == [str(path) for path in paths]
+    assert [row["error"] is None for row in rows] == [False, True, False]
+    assert "No such file or directory" in rows[0]["error"]
+
+
+def test_only_missing_paths_are_refused_before_any_work(snlad, trained_run, tmp_path):
+    paths = [tmp_path / "a.png", tmp_path / "b"]
+    code, _, error = snlad("predict", trained_run, *paths, "--out", tmp_path / "out")
+    assert code == 2
+    assert error == f"snlad: {paths[0]}, {paths[1]}: nothing there; give pictures or folders\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_in_predict_names_the_file(
+    snlad, trained_run, shared_data, tmp_path, limited_files
+):
+    picture = next(shared_data.glob("*/test/*/0.png"))
+    words = ["--out", tmp_path / "out", "--maps", "overall"]
+    with limited_files(100_000):  # less than a float map
+        code, _, error = snlad("predict", trained_run, picture, *words)
+    assert code == 1
+    assert f"{tmp_path / 'out' / 'maps' / 'overall' / '000000_0.tiff'}; make room" in error
 
 
 def test_predictions_inside_the_pictures_folder_are_not_inspected_again(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from snlad.engine.predictions import draw_overlay, write_predictions
-from snlad.errors import UsageError
-from snlad.predict import load
-
-
-@pytest.fixture(scope="module")
-def model(trained_run):
-    return load(trained_run)
-
-
-@pytest.fixture
-def pictures(shared_data) -> list[Path]:
-    return sorted(shared_data.glob("*/test/*/*.png"))
+from snlad.engine import picture_files
+from snlad.engine.picture_files import draw_overlay
+from snlad.engine.predictions import RowFile, write_predictions
+from snlad.errors import StoppedError, UsageError
 
 
 def rows(out: Path) -> list[dict]:
@@ -92,45 +84,15 @@ def test_hostile_names_give_safe_files_and_exact_rows(model, pictures, tmp_path,
     assert not set(overlay.name) & set('\n<>:"/\\|?*=')
 
 
-def test_one_colour_scale_for_all_pictures(model, pictures):
-    """A weaker map is drawn paler, not stretched to the same colours."""
-    prediction = model.predict(pictures[0], class_name="dark")[0]
-    low, high = model.card.color_scale
-    strong, weak = prediction.maps["overall"].copy(), prediction.maps["overall"].copy()
-    strong[:], weak[:] = high, low
-    prediction.maps["overall"] = strong
-    red = np.asarray(draw_overlay(model, prediction)).astype(int)
-    prediction.maps["overall"] = weak
-    pale = np.asarray(draw_overlay(model, prediction)).astype(int)
-    assert np.ptp(red, axis=2).mean() > 40
-    assert np.ptp(pale, axis=2).max() == 0
-
-
-def test_the_inspected_part_is_drawn(model, pictures):
-    roi = np.zeros((24, 24), bool)
-    roi[12:] = True
-    prediction = model.predict(pictures[0], class_name="dark")[0]
-    plain = np.asarray(draw_overlay(model, prediction))
-    model.rois["dark"] = roi
-    try:
-        drawn = np.asarray(draw_overlay(model, prediction))
-    finally:
-        del model.rois["dark"]
-    assert (drawn[24] != plain[24]).any()
-    assert np.ptp(drawn[5].astype(int), axis=-1).max() == 0
-
-
 def test_a_picture_too_large_to_draw_is_one_error_row_and_the_job_goes_on(
     model, pictures, tmp_path, monkeypatch
 ):
-    from snlad.engine import predictions
-
     def draw(given, prediction):
         if prediction.path == str(pictures[0]):
             raise MemoryError
         return draw_overlay(given, prediction)
 
-    monkeypatch.setattr(predictions, "draw_overlay", draw)
+    monkeypatch.setattr(picture_files, "draw_overlay", draw)
     done, failed = write_predictions(model, pictures, tmp_path / "out")
     assert (done, failed) == (len(pictures), 1)
     first, *others = rows(tmp_path / "out")
@@ -154,3 +116,50 @@ def test_a_file_in_place_of_the_folder_is_refused(model, pictures, tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(UsageError, match="is a file; give a folder"):
         write_predictions(model, pictures, tmp_path / "out")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_job_says_which_rows_are_kept(model, pictures, tmp_path, number):
+    def interrupt(done: int) -> None:
+        if done == 3:
+            os.kill(os.getpid(), number)
+
+    before, out = signal.getsignal(number), tmp_path / "out"
+    with pytest.raises(StoppedError) as caught:
+        write_predictions(model, pictures, out, progress=interrupt)
+    assert str(caught.value) == (
+        f"stopped; 3 rows are kept in {out / 'predictions.jsonl'}; "
+        "give another --out to inspect the rest"
+    )
+    assert [row["path"] for row in rows(out)] == [str(path) for path in pictures[:3]]
+    assert len(list((out / "overlays").iterdir())) == 3
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_stops_at_once_and_says_the_same(model, pictures, tmp_path, monkeypatch):
+    def stop(_files, number, _prediction):
+        for _ in range(2 if number == 2 else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(picture_files.PictureFiles, "add", stop)
+    with pytest.raises(StoppedError, match="stopped; 2 rows are kept in"):
+        write_predictions(model, pictures, tmp_path / "out")
+    assert len(rows(tmp_path / "out")) == 2
+
+
+def test_a_row_holds_any_name_exactly(predicted, tmp_path):
+    names = ["a\nb.png", "\udcff.png", '"=1,;\t.png', "名前.png"]
+    file = RowFile(tmp_path / "rows")
+    for number, name in enumerate(names):
+        file.add(number, predicted(path=name))
+    file.close()
+    lines = (tmp_path / "rows").read_bytes().split(b"\n")
+    assert [json.loads(line)["path"] for line in lines[:-1]] == names
+
+
+def test_a_number_that_json_cannot_hold_is_no_row(predicted, tmp_path):
+    file = RowFile(tmp_path / "rows")
+    with pytest.raises(ValueError, match="JSON"):
+        file.add(0, predicted(pred_score=float("nan")))
+    file.close()
+    assert (tmp_path / "rows").read_bytes() == b""

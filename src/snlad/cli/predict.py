@@ -1,5 +1,6 @@
 """``snlad predict``: scores, heat maps and rows for pictures without labels."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,8 @@ def run(
     from snlad.errors import UsageError
     from snlad.predict import load
 
+    if not any(os.path.lexists(path) for path in paths):
+        raise UsageError(f"{', '.join(map(str, paths))}: nothing there; give pictures or folders")
     loaded = load(model, device=str(choose_device(device)))
     loaded.min_area = min_area
     total = sum(1 for _ in find_images(paths, exclude=out))

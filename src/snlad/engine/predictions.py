@@ -3,23 +3,41 @@
 DIR/predictions.jsonl            one row a picture, in order
 DIR/overlays/000000_STEM.png     heat map over the picture, original size
 DIR/maps/NAME/000000_STEM.tiff   float map (256, 256)
+
+A picture's row is written after its other files: what has a row is complete.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
-from snlad.data.masks import resize_nearest
-from snlad.errors import UsageError
+from snlad.engine.interrupt import stop_signals
+from snlad.engine.picture_files import PictureFiles
+from snlad.errors import StoppedError, UsageError
 from snlad.predict import Model
-from snlad.report.overlay import overlay, write_tiff
+from snlad.report.flushed import FlushedFile
 from snlad.types import Prediction
 
-_UNSAFE = re.compile(r"[^\w.-]+")
+
+class RowFile:
+    """One JSON object a line and a picture.
+
+    Args:
+        path: must not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = FlushedFile(path)
+
+    def add(self, _number: int, prediction: Prediction) -> None:
+        """Append one row."""
+        self._file.write(json.dumps(prediction.row(), allow_nan=False) + "\n")
+
+    def close(self) -> None:
+        """End the file."""
+        self._file.close()
 
 
 def write_predictions(
@@ -46,39 +64,35 @@ def write_predictions(
 
     Raises:
         UsageError: the folder holds predictions, or the model lacks a map of that name.
+        StoppedError: a signal asked for the end; the rows so far are complete.
+        OSError: a file cannot be written, on a full disk for example; it is named.
     """
     _require_maps(model, map_names)
     rows = out / "predictions.jsonl"
-    if out.is_file():
-        raise UsageError(f"--out {out} is a file; give a folder")
-    if rows.exists():
-        raise UsageError(f"{rows} exists; give another --out or move it away")
+    _require_free(out, [rows])
     predictions = model.stream(paths, class_name=class_name)
-    for folder in (out / "overlays", *(out / "maps" / name for name in map_names)):
-        folder.mkdir(parents=True, exist_ok=True)
+    pictures = PictureFiles(model, out, map_names)
     done = failed = 0
-    with rows.open("x", encoding="utf-8") as file:
-        for prediction in predictions:
-            if prediction.error is None:
-                stem = _file_stem(done, prediction)
-                prediction = _write_pictures(model, prediction, out, stem, map_names)
-            file.write(json.dumps(prediction.row(), allow_nan=False) + "\n")
-            file.flush()  # a killed job keeps its rows
-            done, failed = done + 1, failed + (prediction.error is not None)
-            progress(done)
+    is_stopped = False
+    try:
+        with stop_signals() as received, ExitStack() as open_files:
+            tables = [open_files.enter_context(closing(RowFile(rows)))]
+            for found in predictions:
+                prediction = _write_pictures(pictures, done, found)
+                for table in tables:
+                    table.add(done, prediction)
+                done, failed = done + 1, failed + (prediction.error is not None)
+                progress(done)
+                if received:
+                    is_stopped = True
+                    break
+    except KeyboardInterrupt:  # the second signal waits for nothing
+        is_stopped = True
+    if is_stopped:
+        raise StoppedError(
+            f"stopped; {done} rows are kept in {rows}; give another --out to inspect the rest"
+        )
     return done, failed
-
-
-def draw_overlay(model: Model, prediction: Prediction) -> Image.Image:
-    """The heat map over the picture at its original size, on the model's one colour scale."""
-    assert prediction.image is not None
-    roi = model.rois.get(prediction.class_name or "")
-    if roi is not None:
-        roi = resize_nearest(roi, prediction.image.shape[:2])
-    low, high = model.card.color_scale
-    return Image.fromarray(
-        overlay(prediction.image, prediction.maps["overall"], low, high, roi=roi)
-    )
 
 
 def _require_maps(model: Model, names: Sequence[str]) -> None:
@@ -88,18 +102,18 @@ def _require_maps(model: Model, names: Sequence[str]) -> None:
             raise UsageError(f"--maps {name}: this model has {listed}; name some of these")
 
 
-def _file_stem(index: int, prediction: Prediction) -> str:
-    """The row's number and a part of the picture's name that every file system accepts."""
-    stem = Path(prediction.path or "array").stem.encode("ascii", "replace").decode()
-    return f"{index:06d}_{_UNSAFE.sub('_', stem)[:80]}"
+def _require_free(out: Path, files: Sequence[Path]) -> None:
+    if out.is_file():
+        raise UsageError(f"--out {out} is a file; give a folder")
+    for path in files:
+        if path.exists():
+            raise UsageError(f"{path} exists; give another --out or move it away")
 
 
-def _write_pictures(
-    model: Model, prediction: Prediction, out: Path, stem: str, map_names: Sequence[str]
-) -> Prediction:
+def _write_pictures(pictures: PictureFiles, number: int, prediction: Prediction) -> Prediction:
     """Write a picture's files; one that is too large to draw becomes a row with an error."""
     try:
-        draw_overlay(model, prediction).save(out / "overlays" / f"{stem}.png")
+        pictures.add(number, prediction)
     except MemoryError:
         return replace(
             prediction,
@@ -110,6 +124,4 @@ def _write_pictures(
             reason="unreadable",
             error=f"{prediction.path}: no memory to draw its heat map; shrink the picture",
         )
-    for name in map_names:
-        write_tiff(out / "maps" / name / f"{stem}.tiff", prediction.maps[name])
     return prediction
