@@ -1,5 +1,6 @@
 """The command line: every verb, every exit code, one sentence for every error, no socket."""
 
+import csv
 import json
 import os
 import resource
@@ -309,6 +310,36 @@ def test_a_missing_path_among_others_is_an_error_row(snlad, trained_run, shared_
     assert [row["path"] for row in rows] == [str(path) for path in paths]
     assert [row["error"] is None for row in rows] == [False, True, False]
     assert "No such file or directory" in rows[0]["error"]
+
+
+def test_predict_writes_a_table_in_which_no_name_is_a_formula(
+    snlad, trained_run, shared_data, tmp_path, monkeypatch
+):
+    names = [
+        "=cmd|' .png",
+        "+1.png",
+        "-2.png",
+        "@SUM(A1).png",
+        '\n"=1",-.png',
+        os.fsdecode(b"\xff"),
+    ]
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        Path(name).write_bytes(next(shared_data.glob("*/test/*/*.png")).read_bytes())
+    code, _, _ = snlad("predict", trained_run, "--out", "out", "--csv", "--", *names)
+    assert code == 0
+    with open("out/predictions.csv", encoding="utf-8", newline="") as file:  # noqa: PTH123
+        _, *table = csv.reader(file)
+    assert [line[0] for line in table] == [
+        "'=cmd|' .png",
+        "'+1.png",
+        "'-2.png",
+        "'@SUM(A1).png",
+        "'\n'\"=1\",-.png",
+        "\\udcff",
+    ]
+    text = Path("out/predictions.jsonl").read_text()
+    assert [json.loads(line)["path"] for line in text.splitlines()] == names
 
 
 def test_only_missing_paths_are_refused_before_any_work(snlad, trained_run, tmp_path):

@@ -1,5 +1,7 @@
 """Prediction files: one row a picture, in order; pictures to look at; nothing overwritten."""
 
+import csv
+import io
 import json
 import os
 import signal
@@ -145,6 +147,44 @@ def test_a_second_signal_stops_at_once_and_says_the_same(model, pictures, tmp_pa
     with pytest.raises(StoppedError, match="stopped; 2 rows are kept in"):
         write_predictions(model, pictures, tmp_path / "out")
     assert len(rows(tmp_path / "out")) == 2
+
+
+def lines(out: Path) -> list[dict[str, str]]:
+    text = (out / "predictions.csv").read_bytes().decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_table_says_what_the_rows_say(model, pictures, tmp_path):
+    bad = tmp_path / "-bad.png"
+    bad.write_bytes(b"")
+    write_predictions(model, [pictures[0], bad, pictures[1]], tmp_path / "out", csv=True)
+    for line, row in zip(lines(tmp_path / "out"), rows(tmp_path / "out"), strict=True):
+        shown = {name: "" if row.get(name) is None else str(row[name]) for name in line}
+        assert line == shown
+    assert line["pred_score"]
+
+
+def test_there_is_no_table_unless_it_is_asked_for(model, pictures, tmp_path):
+    write_predictions(model, pictures[:1], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"overlays", "predictions.jsonl"}
+
+
+def test_a_table_that_is_there_is_refused_and_nothing_is_made(model, pictures, tmp_path):
+    (tmp_path / "predictions.csv").write_text("mine")
+    with pytest.raises(UsageError, match=r"predictions\.csv exists; give another --out"):
+        write_predictions(model, pictures, tmp_path, csv=True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_table_and_rows_end_together_when_the_job_is_stopped(model, pictures, tmp_path):
+    def interrupt(done: int) -> None:
+        assert len(lines(tmp_path / "out")) == len(rows(tmp_path / "out")) == done
+        if done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        write_predictions(model, pictures, tmp_path / "out", csv=True, progress=interrupt)
+    assert len(lines(tmp_path / "out")) == 3
 
 
 def test_a_row_holds_any_name_exactly(predicted, tmp_path):

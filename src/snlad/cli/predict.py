@@ -14,6 +14,9 @@ def run(
     maps: Annotated[
         str, typer.Option(help="Also write these maps as float TIFF: feature,affinity,overall.")
     ] = "",
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Also write predictions.csv, safe in spreadsheets.")
+    ] = False,
     class_name: Annotated[str | None, typer.Option(help="Product class of all pictures.")] = None,
     min_area: Annotated[
         float, typer.Option(help="Leave out regions smaller than this many pixels.")
@@ -48,6 +51,7 @@ def run(
             find_images(paths, exclude=out),
             out,
             map_names=names,
+            csv=csv,
             class_name=class_name,
             progress=lambda count: progress("inspecting", count, max(total, count)),
         )

@@ -1,10 +1,9 @@
 """Predictions on disk: rows, heat maps and float maps, one picture at a time.
 
 DIR/predictions.jsonl            one row a picture, in order
+DIR/predictions.csv              the same without the regions, for spreadsheets
 DIR/overlays/000000_STEM.png     heat map over the picture, original size
 DIR/maps/NAME/000000_STEM.tiff   float map (256, 256)
-
-A picture's row is written after its other files: what has a row is complete.
 """
 
 import json
@@ -12,13 +11,27 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from snlad.engine.interrupt import stop_signals
 from snlad.engine.picture_files import PictureFiles
 from snlad.errors import StoppedError, UsageError
 from snlad.predict import Model
 from snlad.report.flushed import FlushedFile
+from snlad.report.prediction_table import TableFile
 from snlad.types import Prediction
+
+
+class Writer(Protocol):
+    """A file that every prediction is added to."""
+
+    def add(self, number: int, prediction: Prediction, /) -> None:
+        """Write what belongs to row ``number``, on disk when this returns."""
+        ...
+
+    def close(self) -> None:
+        """End the file."""
+        ...
 
 
 class RowFile:
@@ -46,6 +59,7 @@ def write_predictions(
     out: Path,
     *,
     map_names: Sequence[str] = (),
+    csv: bool = False,
     class_name: str | None = None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> tuple[int, int]:
@@ -56,6 +70,7 @@ def write_predictions(
         paths: pictures; a bad one becomes a row with an error.
         out: folder to write; it must not hold predictions yet.
         map_names: maps to write as float TIFF as well.
+        csv: write the rows as a table as well.
         class_name: the product class of all pictures, where it is known.
         progress: told how many are done.
 
@@ -69,18 +84,22 @@ def write_predictions(
     """
     _require_maps(model, map_names)
     rows = out / "predictions.jsonl"
-    _require_free(out, [rows])
+    files: dict[Path, Callable[[Path], Writer]] = {}
+    if csv:
+        files[out / "predictions.csv"] = TableFile
+    files[rows] = RowFile  # last: what has a row is complete
+    _require_free(out, files)
     predictions = model.stream(paths, class_name=class_name)
     pictures = PictureFiles(model, out, map_names)
     done = failed = 0
     is_stopped = False
     try:
-        with stop_signals() as received, ExitStack() as open_files:
-            tables = [open_files.enter_context(closing(RowFile(rows)))]
+        with stop_signals() as received, ExitStack() as opened:
+            writers = [opened.enter_context(closing(kind(path))) for path, kind in files.items()]
             for found in predictions:
                 prediction = _write_pictures(pictures, done, found)
-                for table in tables:
-                    table.add(done, prediction)
+                for writer in writers:
+                    writer.add(done, prediction)
                 done, failed = done + 1, failed + (prediction.error is not None)
                 progress(done)
                 if received:
@@ -102,7 +121,7 @@ def _require_maps(model: Model, names: Sequence[str]) -> None:
             raise UsageError(f"--maps {name}: this model has {listed}; name some of these")
 
 
-def _require_free(out: Path, files: Sequence[Path]) -> None:
+def _require_free(out: Path, files: Iterable[Path]) -> None:
     if out.is_file():
         raise UsageError(f"--out {out} is a file; give a folder")
     for path in files:
