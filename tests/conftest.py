@@ -87,6 +87,28 @@ def limited_files() -> Callable[[int], AbstractContextManager[None]]:
     return _limited_files
 
 
+def _expand_rle(text: str) -> list[int]:
+    lengths: list[int] = []
+    value = shift = 0
+    for code in text.encode("ascii"):
+        digit = code - 48
+        assert 0 <= digit < 64
+        value |= (digit & 31) << shift
+        shift += 5
+        if not digit & 32:
+            value -= (digit & 16) << (shift - 4)
+            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+            value = shift = 0
+    assert shift == 0, "the last number has no end"
+    return lengths
+
+
+@pytest.fixture(scope="session")
+def expand_rle() -> Callable[[str], list[int]]:
+    """Run lengths of COCO's text, one character after the other, as ``rleFrString`` reads it."""
+    return _expand_rle
+
+
 @pytest.fixture
 def tiny_settings() -> dict:
     """Overrides that make a training of seconds: a tiny teacher with random weights."""

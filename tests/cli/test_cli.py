@@ -183,6 +183,7 @@ def test_a_data_set_with_a_leak_makes_exit_code_1(snlad, tiny_data):
         (["predict", "{run}", "/absent", "--out", "r"], "/absent"),
         (["predict", "{run}", "{data}", "--out", "r", "--maps", "depth"], "depth"),
         (["predict", "{run}", "{data}", "--out", "r", "--class-name", "blue"], "blue"),
+        (["predict", "{run}", "{data}", "--out", "r", "--coco"], "snlad calibrate"),
         (["data", "check", "/absent"], "/absent"),
         (["weights", "import", "/absent.pth"], "/absent.pth"),
         (["predict", "{run}"], "PATH"),
@@ -445,9 +446,14 @@ def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, tmp_path
     row = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
     assert row["pred_label"] is (row["pred_score"] > row["threshold"])
     assert isinstance(row["regions"], list)
-    area = ["--min-area", "1000000", "--class-name", "grey"]
+    area = ["--min-area", "1000000", "--class-name", "grey", "--coco"]
     snlad("predict", run, picture, "--out", tmp_path / "large", *area)
     assert json.loads((tmp_path / "large" / "predictions.jsonl").read_text())["regions"] == []
+    coco = json.loads((tmp_path / "large" / "predictions.coco.json").read_text())
+    assert ([one["file_name"] for one in coco["images"]], coco["annotations"]) == (
+        [str(picture)],
+        [],
+    )
 
 
 def test_links_in_folders_are_passed_over_and_told(snlad, trained_run, shared_data, tmp_path):

@@ -1,5 +1,6 @@
 """A loaded model, its pictures, and predictions made by hand."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +18,26 @@ def model(trained_run):
     return load(trained_run)
 
 
+@pytest.fixture(scope="module")
+def calibrated(trained_run, shared_data, tmp_path_factory):
+    """The same with thresholds, so low that good pictures have regions too."""
+    from snlad.data.opening import open_dataset
+    from snlad.engine.calibrate import calibrate
+    from snlad.predict import load
+
+    run = shutil.copytree(trained_run, tmp_path_factory.mktemp("calibrated") / "run")
+    normals = open_dataset(shared_data).train_normal
+    calibrate(run, load(run), normals, target_fpr=0.9, source="tiny")
+    return load(run)
+
+
 @pytest.fixture
 def pictures(shared_data) -> list[Path]:
     """The eight test pictures."""
     return sorted(shared_data.glob("*/test/*/*.png"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def predicted() -> Callable[..., Prediction]:
     """A judged picture of 48 x 60 pixels, with whatever a test wants otherwise."""
 

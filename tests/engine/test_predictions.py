@@ -169,11 +169,71 @@ def test_there_is_no_table_unless_it_is_asked_for(model, pictures, tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"overlays", "predictions.jsonl"}
 
 
-def test_a_table_that_is_there_is_refused_and_nothing_is_made(model, pictures, tmp_path):
-    (tmp_path / "predictions.csv").write_text("mine")
-    with pytest.raises(UsageError, match=r"predictions\.csv exists; give another --out"):
-        write_predictions(model, pictures, tmp_path, csv=True)
+@pytest.mark.parametrize("name", ["predictions.jsonl", "predictions.csv", "predictions.coco.json"])
+def test_a_file_that_is_there_is_refused_and_nothing_is_made(calibrated, pictures, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=rf"{name} exists; give another --out"):
+        write_predictions(calibrated, pictures, tmp_path, csv=True, coco=True)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+def coco_of(out: Path) -> dict:
+    return json.loads((out / "predictions.coco.json").read_text())
+
+
+def test_annotations_are_the_regions_of_the_rows(calibrated, pictures, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    monkeypatch.setattr(calibrated, "min_area", 2.0)
+    write_predictions(calibrated, [bad, *pictures], tmp_path / "out", coco=True)
+    found, written = coco_of(tmp_path / "out"), rows(tmp_path / "out")
+    assert [image["file_name"] for image in found["images"]] == [str(path) for path in pictures]
+    assert all(written[image["id"]]["path"] == image["file_name"] for image in found["images"])
+    regions = [(n, one["score"]) for n, row in enumerate(written) for one in row["regions"] or []]
+    assert [(one["image_id"], one["score"]) for one in found["annotations"]] == regions != []
+    names = {one["id"]: one["name"] for one in found["categories"]}
+    for one in found["annotations"]:
+        name = written[one["image_id"]]["class_name"]
+        assert names[one["category_id"]] == (f"{name} anomaly" if name else "anomaly")
+
+
+def test_a_stopped_job_has_whole_annotations_of_the_kept_rows(calibrated, pictures, tmp_path):
+    def interrupt(done: int) -> None:
+        if done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        write_predictions(calibrated, pictures, tmp_path / "out", coco=True, progress=interrupt)
+    assert [image["id"] for image in coco_of(tmp_path / "out")["images"]] == [0, 1, 2]
+
+
+def test_annotations_of_a_job_that_an_error_ended_are_whole(
+    calibrated, pictures, tmp_path, monkeypatch
+):
+    def fail(_files, number, _prediction):
+        if number == 2:
+            raise OSError(28, "No space left on device", "overlay")
+
+    monkeypatch.setattr(picture_files.PictureFiles, "add", fail)
+    with pytest.raises(OSError, match="overlay"):
+        write_predictions(calibrated, pictures, tmp_path / "out", coco=True)
+    assert [image["id"] for image in coco_of(tmp_path / "out")["images"]] == [0, 1]
+
+
+def test_a_picture_too_large_to_draw_is_not_annotated(calibrated, pictures, tmp_path, monkeypatch):
+    def fail(_model, _prediction):
+        raise MemoryError
+
+    monkeypatch.setattr(picture_files, "draw_overlay", fail)
+    write_predictions(calibrated, pictures[:2], tmp_path / "out", coco=True, csv=True)
+    assert coco_of(tmp_path / "out")["images"] == coco_of(tmp_path / "out")["annotations"] == []
+    assert all("no memory" in line["error"] for line in lines(tmp_path / "out"))
+
+
+def test_a_model_without_thresholds_has_no_annotations_to_write(model, pictures, tmp_path):
+    with pytest.raises(UsageError, match=r"--coco needs regions, .* run  snlad calibrate"):
+        write_predictions(model, pictures, tmp_path / "out", coco=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_table_and_rows_end_together_when_the_job_is_stopped(model, pictures, tmp_path):

@@ -17,6 +17,9 @@ def run(
     csv: Annotated[
         bool, typer.Option("--csv", help="Also write predictions.csv, safe in spreadsheets.")
     ] = False,
+    coco: Annotated[
+        bool, typer.Option("--coco", help="Also write predictions.coco.json: regions with masks.")
+    ] = False,
     class_name: Annotated[str | None, typer.Option(help="Product class of all pictures.")] = None,
     min_area: Annotated[
         float, typer.Option(help="Leave out regions smaller than this many pixels.")
@@ -52,6 +55,7 @@ def run(
             out,
             map_names=names,
             csv=csv,
+            coco=coco,
             class_name=class_name,
             progress=lambda count: progress("inspecting", count, max(total, count)),
         )

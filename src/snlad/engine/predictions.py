@@ -2,6 +2,7 @@
 
 DIR/predictions.jsonl            one row a picture, in order
 DIR/predictions.csv              the same without the regions, for spreadsheets
+DIR/predictions.coco.json        the regions as COCO annotations
 DIR/overlays/000000_STEM.png     heat map over the picture, original size
 DIR/maps/NAME/000000_STEM.tiff   float map (256, 256)
 """
@@ -10,9 +11,11 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from snlad.engine.coco_file import CocoFile
 from snlad.engine.interrupt import stop_signals
 from snlad.engine.picture_files import PictureFiles
 from snlad.errors import StoppedError, UsageError
@@ -20,6 +23,8 @@ from snlad.predict import Model
 from snlad.report.flushed import FlushedFile
 from snlad.report.prediction_table import TableFile
 from snlad.types import Prediction
+
+ROWS = "predictions.jsonl"
 
 
 class Writer(Protocol):
@@ -60,6 +65,7 @@ def write_predictions(
     *,
     map_names: Sequence[str] = (),
     csv: bool = False,
+    coco: bool = False,
     class_name: str | None = None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> tuple[int, int]:
@@ -71,6 +77,7 @@ def write_predictions(
         out: folder to write; it must not hold predictions yet.
         map_names: maps to write as float TIFF as well.
         csv: write the rows as a table as well.
+        coco: write the regions as COCO annotations as well.
         class_name: the product class of all pictures, where it is known.
         progress: told how many are done.
 
@@ -78,16 +85,13 @@ def write_predictions(
         The number of rows, and how many of them have an error.
 
     Raises:
-        UsageError: the folder holds predictions, or the model lacks a map of that name.
+        UsageError: the folder holds predictions, or the model lacks a map of that name, or the
+            thresholds that regions need.
         StoppedError: a signal asked for the end; the rows so far are complete.
         OSError: a file cannot be written, on a full disk for example; it is named.
     """
     _require_maps(model, map_names)
-    rows = out / "predictions.jsonl"
-    files: dict[Path, Callable[[Path], Writer]] = {}
-    if csv:
-        files[out / "predictions.csv"] = TableFile
-    files[rows] = RowFile  # last: what has a row is complete
+    files = _files(model, out, csv=csv, coco=coco)
     _require_free(out, files)
     predictions = model.stream(paths, class_name=class_name)
     pictures = PictureFiles(model, out, map_names)
@@ -109,9 +113,28 @@ def write_predictions(
         is_stopped = True
     if is_stopped:
         raise StoppedError(
-            f"stopped; {done} rows are kept in {rows}; give another --out to inspect the rest"
+            f"stopped; {done} rows are kept in {out / ROWS}; give another --out to inspect the rest"
         )
     return done, failed
+
+
+def _files(
+    model: Model, out: Path, *, csv: bool, coco: bool
+) -> dict[Path, Callable[[Path], Writer]]:
+    """What to open: the rows last, so that what has a row is complete."""
+    files: dict[Path, Callable[[Path], Writer]] = {}
+    if csv:
+        files[out / "predictions.csv"] = TableFile
+    if coco:
+        if model.calibration is None:
+            raise UsageError(
+                "--coco needs regions, which need thresholds; run  snlad calibrate  first"
+            )
+        classes = tuple(model.card.classes)
+        files[out / "predictions.coco.json"] = partial(
+            CocoFile, classes=classes, min_area=model.min_area
+        )
+    return {**files, out / ROWS: RowFile}
 
 
 def _require_maps(model: Model, names: Sequence[str]) -> None:
