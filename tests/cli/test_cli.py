@@ -290,9 +290,10 @@ def test_ctrl_c_in_predict_says_what_is_kept(
 ):
     from snlad.engine.picture_files import PictureFiles
 
-    def stop(_files, number, _prediction):
+    def stop(_files, number, prediction):
         if number == 4:
             os.kill(os.getpid(), signal.SIGINT)
+        return prediction
 
     monkeypatch.setattr(PictureFiles, "add", stop)
     code, shown, error = snlad("predict", trained_run, shared_data, "--out", tmp_path / "out")
@@ -418,6 +419,46 @@ def test_evaluate_takes_maps_in_place_of_a_run(snlad, trained_run, shared_data, 
         code, _, error = snlad("evaluate", *words)
         assert code == 2
         assert "takes RUN DATA, or --maps DIR DATA" in error
+
+
+# A map goes to the picture's size and back to map size: both ways are bilinear. Of a picture
+# larger than the map nearly nothing is lost; one of 48 x 48 keeps every fifth pixel or so.
+@pytest.mark.parametrize(("size", "tolerance"), [((330, 270), 0.002), ((48, 48), 0.02)])
+def test_maps_in_mvtecs_layout_get_the_pixel_numbers_of_the_model(
+    snlad, trained_run, tiny_data, tmp_path, size, tolerance
+):
+    import shutil
+
+    run, out = shutil.copytree(trained_run, tmp_path / "run"), tmp_path / "out"
+    for path in tiny_data.rglob("*.png"):
+        rule = Image.Resampling.NEAREST if "mask" in path.name else Image.Resampling.BILINEAR
+        with Image.open(path) as picture:
+            picture.resize(size, rule).save(path)
+    tests = sorted(tiny_data.glob("*/test"))
+    code, _, _ = snlad("predict", run, *tests, "--out", out, "--mvtec-maps")
+    assert code == 0
+    for mask in tiny_data.glob("*/ground_truth/*/*.png"):
+        parts = (mask.parts[-4], "test", mask.parts[-2], mask.name.replace("_mask.png", ".tiff"))
+        with Image.open(out.joinpath("anomaly_maps", *parts)) as read, Image.open(mask) as truth:
+            assert (read.mode, read.size) == ("F", truth.size)
+    _, ours, _ = snlad("evaluate", run, tiny_data, "--json")
+    code, theirs, _ = snlad("evaluate", "--maps", out / "anomaly_maps", tiny_data, "--json")
+    assert code == 0
+    for name, scores in json.loads(ours)["classes"].items():
+        assert json.loads(theirs)["classes"][name] == pytest.approx(scores, abs=tolerance)
+        assert scores["pixel_ap"] < 0.995  # there is something to get wrong
+
+
+def test_two_pictures_of_one_stem_have_no_maps_in_mvtecs_layout(
+    snlad, trained_run, tiny_data, tmp_path
+):
+    folder = tiny_data / "grey" / "test" / "good"
+    (folder / "0.bmp").write_bytes((folder / "0.png").read_bytes())
+    words = ["predict", trained_run, tiny_data, "--out", tmp_path / "out"]
+    code, _, error = snlad(*words, "--mvtec-maps")
+    assert (code, "'grey/test/good/0.tiff'; rename one" in error) == (2, True)
+    assert not (tmp_path / "out").exists()
+    assert snlad(*words)[0] == 0
 
 
 def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, tmp_path):

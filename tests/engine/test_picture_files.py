@@ -1,6 +1,7 @@
 """Overlays and maps of one picture: all of them or none, named safely, on one colour scale."""
 
 import errno
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from snlad.data.map_names import MapNames
 from snlad.engine import picture_files
 from snlad.engine.picture_files import PictureFiles, draw_overlay
+from snlad.report.overlay import restore_size
+from snlad.types import MAP_SIZE
 
 
 def files_of(folder: Path) -> list[str]:
@@ -32,11 +36,15 @@ def test_a_picture_has_its_overlay_and_the_maps_that_were_asked_for(model, pictu
 
 
 def test_a_picture_with_an_error_has_no_file(model, predicted, tmp_path):
-    PictureFiles(model, tmp_path, ["overall"]).add(0, predicted(error="unreadable", image=None))
+    files = PictureFiles(model, tmp_path, ["overall"], MapNames([tmp_path]))
+    bad = predicted(error="unreadable", image=None)
+    assert files.add(0, bad) is bad
     assert files_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EIO, "Input/output error")])
+@pytest.mark.parametrize(
+    "error", [ValueError(), KeyboardInterrupt(), OSError(errno.EIO, "Input/output error")]
+)
 def test_what_fails_half_way_leaves_no_file_of_the_picture(
     model, predicted, tmp_path, monkeypatch, error
 ):
@@ -50,6 +58,71 @@ def test_what_fails_half_way_leaves_no_file_of_the_picture(
     with pytest.raises(type(error)):
         files.add(1, predicted())
     assert files_of(tmp_path) == ["maps/overall/000000_b.tiff", "overlays/000000_b.png"]
+
+
+def test_a_picture_too_large_to_draw_gets_an_error_and_no_file(
+    model, predicted, tmp_path, monkeypatch
+):
+    def fail(_map, _size):
+        raise MemoryError
+
+    monkeypatch.setattr(picture_files, "restore_size", fail)
+    files = PictureFiles(model, tmp_path, ["overall"], MapNames([tmp_path]))
+    regions = [{"box": [0, 0, 1, 1], "area": 1, "score": 1.0}]
+    path = str(tmp_path / "x.png")
+    lost = files.add(0, predicted(path=path, pred_label=True, regions=regions, verdict="ng"))
+    assert lost.error == f"{path}: no memory to draw its heat map; shrink the picture"
+    assert (lost.verdict, lost.reason) == ("not_judged", "unreadable")
+    assert lost.pred_score is lost.pred_label is lost.regions is None
+    assert files_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [(48, 60), (300, 500), (1, 9), (256, 256)])
+def test_a_mirrored_map_is_the_overall_map_at_the_pictures_size(model, predicted, tmp_path, size):
+    overall = np.random.default_rng(0).random(MAP_SIZE, np.float32)
+    prediction = predicted(
+        path=str(tmp_path / "data" / "bolt" / "test" / "hole" / "0.1.png"),
+        maps={"overall": overall},
+        image=np.zeros((*size, 3), np.uint8),
+    )
+    (tmp_path / "data").mkdir()
+    files = PictureFiles(model, tmp_path / "out", mirrored=MapNames([tmp_path / "data"]))
+    assert files.add(0, prediction) is prediction
+    read = tifffile.imread(tmp_path / "out" / "anomaly_maps" / "bolt/test/hole/0.1.tiff")
+    assert (read.dtype, read.shape) == (np.float32, size)
+    np.testing.assert_array_equal(read, restore_size(overall, size))
+
+
+@pytest.mark.parametrize(
+    ("taken", "path", "reason"),
+    [
+        ("a.tiff", "a.tiff/b.png", "File exists|Not a directory"),  # a map in place of a folder
+        ("a.tiff/b.tiff", "a.png", "Is a directory"),  # a folder in place of a map
+        ("x.tiff", f"{'n' * 254}.p", "File name too long"),
+    ],
+)
+def test_a_name_that_no_map_can_have_is_an_error_of_its_picture(
+    model, predicted, tmp_path, taken, path, reason
+):
+    files = PictureFiles(model, tmp_path / "out", mirrored=MapNames([tmp_path]))
+    files.add(0, predicted(path=str(tmp_path / taken)))
+    lost = files.add(1, predicted(path=str(tmp_path / path)))
+    assert re.fullmatch(
+        rf".*: its map can have no such name \(({reason})\); rename the picture", lost.error
+    )
+    assert files_of(tmp_path / "out" / "overlays") == ["000000_" + Path(taken).stem + ".png"]
+    assert [file.is_file() for file in (tmp_path / "out/anomaly_maps").rglob("*.tiff")].count(
+        True
+    ) == 1
+
+
+def test_a_folder_that_cannot_be_made_for_another_reason_ends_the_job(model, predicted, tmp_path):
+    """What is wrong with the results' folder is wrong for every picture."""
+    files = PictureFiles(model, tmp_path / "out", ["overall"])
+    (tmp_path / "out" / "maps" / "overall").rmdir()
+    (tmp_path / "out" / "maps" / "overall").touch()
+    with pytest.raises(NotADirectoryError):
+        files.add(0, predicted())
 
 
 def test_a_full_disk_names_the_file_and_leaves_no_part_of_it(

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from snlad.data.map_names import MapNames
 from snlad.engine import picture_files
 from snlad.engine.picture_files import draw_overlay
 from snlad.engine.predictions import RowFile, write_predictions
@@ -139,9 +140,10 @@ def test_a_stopped_job_says_which_rows_are_kept(model, pictures, tmp_path, numbe
 
 
 def test_a_second_signal_stops_at_once_and_says_the_same(model, pictures, tmp_path, monkeypatch):
-    def stop(_files, number, _prediction):
+    def stop(_files, number, prediction):
         for _ in range(2 if number == 2 else 0):
             os.kill(os.getpid(), signal.SIGINT)
+        return prediction
 
     monkeypatch.setattr(picture_files.PictureFiles, "add", stop)
     with pytest.raises(StoppedError, match="stopped; 2 rows are kept in"):
@@ -177,6 +179,31 @@ def test_a_file_that_is_there_is_refused_and_nothing_is_made(calibrated, picture
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_maps_that_are_there_are_refused(model, pictures, tmp_path, is_link):
+    maps = tmp_path / "anomaly_maps"
+    if is_link:
+        maps.symlink_to(tmp_path / "nowhere")
+    else:
+        maps.mkdir()
+    with pytest.raises(UsageError, match="anomaly_maps exists; give another --out"):
+        write_predictions(model, pictures, tmp_path, mirrored=MapNames(pictures))
+    assert list(tmp_path.iterdir()) == [maps]
+    write_predictions(
+        model, pictures[:1], tmp_path
+    )  # where no map is asked for, none is in the way
+
+
+def test_maps_of_a_data_set_mirror_it_and_a_bad_picture_has_none(model, tiny_data, tmp_path):
+    bad = tiny_data / "grey" / "test" / "good" / "0.png"
+    bad.write_bytes(b"")
+    found = sorted(tiny_data.glob("*/test/*/*.png"))
+    out = tmp_path / "out"
+    assert write_predictions(model, found, out, mirrored=MapNames([tiny_data])) == (8, 1)
+    made = {path.relative_to(out / "anomaly_maps") for path in out.rglob("*.tiff")}
+    assert made == {p.relative_to(tiny_data).with_suffix(".tiff") for p in found if p != bad}
+
+
 def coco_of(out: Path) -> dict:
     return json.loads((out / "predictions.coco.json").read_text())
 
@@ -210,9 +237,10 @@ def test_a_stopped_job_has_whole_annotations_of_the_kept_rows(calibrated, pictur
 def test_annotations_of_a_job_that_an_error_ended_are_whole(
     calibrated, pictures, tmp_path, monkeypatch
 ):
-    def fail(_files, number, _prediction):
+    def fail(_files, number, prediction):
         if number == 2:
             raise OSError(28, "No space left on device", "overlay")
+        return prediction
 
     monkeypatch.setattr(picture_files.PictureFiles, "add", fail)
     with pytest.raises(OSError, match="overlay"):

@@ -20,6 +20,10 @@ def run(
     coco: Annotated[
         bool, typer.Option("--coco", help="Also write predictions.coco.json: regions with masks.")
     ] = False,
+    mvtec_maps: Annotated[
+        bool,
+        typer.Option("--mvtec-maps", help="Also write anomaly_maps/ as MVTec's evaluation asks."),
+    ] = False,
     class_name: Annotated[str | None, typer.Option(help="Product class of all pictures.")] = None,
     min_area: Annotated[
         float, typer.Option(help="Leave out regions smaller than this many pixels.")
@@ -30,6 +34,7 @@ def run(
     """Inspect pictures: one row and one heat map each."""
     from snlad.cli.progress import show_progress
     from snlad.data.loading import count_links, find_images
+    from snlad.data.map_names import MapNames
     from snlad.engine.hardware import choose_device
     from snlad.engine.predictions import write_predictions
     from snlad.errors import UsageError
@@ -39,7 +44,9 @@ def run(
         raise UsageError(f"{', '.join(map(str, paths))}: nothing there; give pictures or folders")
     loaded = load(model, device=str(choose_device(device)))
     loaded.min_area = min_area
-    total = sum(1 for _ in find_images(paths, exclude=out))
+    mirrored = MapNames(paths) if mvtec_maps else None
+    pictures = find_images(paths, exclude=out)
+    total = sum(1 for _ in (pictures if mirrored is None else mirrored.refuse_twins(pictures)))
     if not total:
         raise UsageError(f"no picture in {', '.join(map(str, paths))}; give pictures or folders")
     if links := count_links(paths):
@@ -47,15 +54,15 @@ def run(
     if loaded.rois and class_name is None and len(loaded.card.classes) > 1:
         listed = ", ".join(loaded.rois)
         typer.echo(f"note: inspection masks of {listed} need --class-name to count", err=True)
-    names = [name.strip() for name in maps.split(",") if name.strip()]
     with show_progress(quiet) as progress:
         done, failed = write_predictions(
             loaded,
             find_images(paths, exclude=out),
             out,
-            map_names=names,
+            map_names=[name.strip() for name in maps.split(",") if name.strip()],
             csv=csv,
             coco=coco,
+            mirrored=mirrored,
             class_name=class_name,
             progress=lambda count: progress("inspecting", count, max(total, count)),
         )

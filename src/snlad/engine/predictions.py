@@ -5,19 +5,21 @@ DIR/predictions.csv              the same without the regions, for spreadsheets
 DIR/predictions.coco.json        the regions as COCO annotations
 DIR/overlays/000000_STEM.png     heat map over the picture, original size
 DIR/maps/NAME/000000_STEM.tiff   float map (256, 256)
+DIR/anomaly_maps/PATH.tiff       overall map, original size, named as the picture is
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from snlad.data.map_names import MapNames
 from snlad.engine.coco_file import CocoFile
 from snlad.engine.interrupt import stop_signals
-from snlad.engine.picture_files import PictureFiles
+from snlad.engine.picture_files import MIRRORED, PictureFiles
 from snlad.errors import StoppedError, UsageError
 from snlad.predict import Model
 from snlad.report.flushed import FlushedFile
@@ -66,6 +68,7 @@ def write_predictions(
     map_names: Sequence[str] = (),
     csv: bool = False,
     coco: bool = False,
+    mirrored: MapNames | None = None,
     class_name: str | None = None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> tuple[int, int]:
@@ -78,6 +81,7 @@ def write_predictions(
         map_names: maps to write as float TIFF as well.
         csv: write the rows as a table as well.
         coco: write the regions as COCO annotations as well.
+        mirrored: names for overall maps at the pictures' own size, which are then written as well.
         class_name: the product class of all pictures, where it is known.
         progress: told how many are done.
 
@@ -92,16 +96,16 @@ def write_predictions(
     """
     _require_maps(model, map_names)
     files = _files(model, out, csv=csv, coco=coco)
-    _require_free(out, files)
+    _require_free(out, [*files, *([out / MIRRORED] if mirrored else [])])
     predictions = model.stream(paths, class_name=class_name)
-    pictures = PictureFiles(model, out, map_names)
+    pictures = PictureFiles(model, out, map_names, mirrored)
     done = failed = 0
     is_stopped = False
     try:
         with stop_signals() as received, ExitStack() as opened:
             writers = [opened.enter_context(closing(kind(path))) for path, kind in files.items()]
             for found in predictions:
-                prediction = _write_pictures(pictures, done, found)
+                prediction = pictures.add(done, found)
                 for writer in writers:
                     writer.add(done, prediction)
                 done, failed = done + 1, failed + (prediction.error is not None)
@@ -148,22 +152,5 @@ def _require_free(out: Path, files: Iterable[Path]) -> None:
     if out.is_file():
         raise UsageError(f"--out {out} is a file; give a folder")
     for path in files:
-        if path.exists():
+        if os.path.lexists(path):
             raise UsageError(f"{path} exists; give another --out or move it away")
-
-
-def _write_pictures(pictures: PictureFiles, number: int, prediction: Prediction) -> Prediction:
-    """Write a picture's files; one that is too large to draw becomes a row with an error."""
-    try:
-        pictures.add(number, prediction)
-    except MemoryError:
-        return replace(
-            prediction,
-            pred_score=None,
-            pred_label=None,
-            regions=None,
-            verdict="not_judged",
-            reason="unreadable",
-            error=f"{prediction.path}: no memory to draw its heat map; shrink the picture",
-        )
-    return prediction
