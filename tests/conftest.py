@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,6 +69,46 @@ def write_tiny_data(root: Path, seed: int = 0) -> Path:
 def tiny_data(tmp_path: Path) -> Path:
     """A fresh tiny data set that a test may damage."""
     return write_tiny_data(tmp_path / "data")
+
+
+@contextmanager
+def _limited_files(size: int) -> Iterator[None]:
+    import resource  # not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def limited_files() -> Callable[[int], AbstractContextManager[None]]:
+    """No file grows past some bytes: writing fails in the middle, as on a full disk."""
+    return _limited_files
+
+
+def _expand_rle(text: str) -> list[int]:
+    lengths: list[int] = []
+    value = shift = 0
+    for code in text.encode("ascii"):
+        digit = code - 48
+        assert 0 <= digit < 64
+        value |= (digit & 31) << shift
+        shift += 5
+        if not digit & 32:
+            value -= (digit & 16) << (shift - 4)
+            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+            value = shift = 0
+    assert shift == 0, "the last number has no end"
+    return lengths
+
+
+@pytest.fixture(scope="session")
+def expand_rle() -> Callable[[str], list[int]]:
+    """Run lengths of COCO's text, one character after the other, as ``rleFrString`` reads it."""
+    return _expand_rle
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ SnladError
 ├── WeightsError          teacher weights that are missing or wrong
 ├── ArtifactError         a model folder or checkpoint that is damaged or foreign
 ├── MetricError           scores that cannot be ranked
+├── StoppedError          a signal ended the work; what is written is kept
 └── TrainingError         training that cannot go on
 """
 
@@ -50,6 +51,10 @@ class ArtifactError(SnladError):
 
 class MetricError(SnladError):
     """Scores that cannot be ranked."""
+
+
+class StoppedError(SnladError):
+    """A signal ended the work; the message says what is kept and where."""
 
 
 class TrainingError(SnladError):

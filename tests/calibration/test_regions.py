@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from snlad.calibration.regions import find_regions
+from snlad.calibration.regions import find_regions, region_masks
 
 
 def mask_of(*pixels: tuple[int, int], shape: tuple[int, int] = (8, 8)) -> np.ndarray:
@@ -52,3 +55,28 @@ def test_the_whole_map_is_one_region_of_the_whole_picture() -> None:
 
 def test_nothing_above_the_threshold_is_no_region() -> None:
     assert find_regions(np.ones((8, 8)), mask_of(), (8, 8)) == []
+    assert list(region_masks(np.ones((8, 8)), mask_of(), (8, 8))) == []
+
+
+@given(
+    arrays(bool, (9, 7)),
+    arrays(float, (9, 7), elements=st.integers(0, 5).map(float)),
+    st.sampled_from([0, 1, 5, 60]),
+)
+@settings(deadline=None, derandomize=True)
+def test_each_region_has_the_part_of_the_mask_that_it_describes(mask, scores, min_area) -> None:
+    size = (18, 21)  # 2 x 3 pixels of the picture a map pixel
+    regions = find_regions(scores, mask, size, min_area)
+    parts = list(region_masks(scores, mask, size, min_area))
+    for region, part in zip(regions, parts, strict=True):
+        rows, columns = np.nonzero(part)
+        x, y, width, height = region["box"]
+        assert (x, width) == (columns.min() * 3, np.ptp(columns) * 3 + 3)
+        assert (y, height) == (rows.min() * 2, np.ptp(rows) * 2 + 2)
+        assert region["area"] == part.sum() * 6 >= min_area
+        assert region["score"] == scores[part].max()
+    kept = np.sum(parts, axis=0) if parts else np.zeros_like(mask)
+    assert kept.max() <= 1  # no pixel is in two regions
+    assert (mask | (kept == 0)).all()
+    if not min_area:
+        np.testing.assert_array_equal(kept, mask)

@@ -1,7 +1,10 @@
 """The command line: every verb, every exit code, one sentence for every error, no socket."""
 
+import csv
 import json
+import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +183,7 @@ def test_a_data_set_with_a_leak_makes_exit_code_1(snlad, tiny_data):
         (["predict", "{run}", "/absent", "--out", "r"], "/absent"),
         (["predict", "{run}", "{data}", "--out", "r", "--maps", "depth"], "depth"),
         (["predict", "{run}", "{data}", "--out", "r", "--class-name", "blue"], "blue"),
+        (["predict", "{run}", "{data}", "--out", "r", "--coco"], "snlad calibrate"),
         (["data", "check", "/absent"], "/absent"),
         (["weights", "import", "/absent.pth"], "/absent.pth"),
         (["predict", "{run}"], "PATH"),
@@ -281,6 +285,84 @@ def test_ctrl_c_is_no_traceback(snlad, monkeypatch):
     assert snlad("predict")[0] == 130
 
 
+def test_ctrl_c_in_predict_says_what_is_kept(
+    snlad, trained_run, shared_data, tmp_path, monkeypatch
+):
+    from snlad.engine.picture_files import PictureFiles
+
+    def stop(_files, number, prediction):
+        if number == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return prediction
+
+    monkeypatch.setattr(PictureFiles, "add", stop)
+    code, shown, error = snlad("predict", trained_run, shared_data, "--out", tmp_path / "out")
+    kept = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert (code, shown, len(kept)) == (130, "", 5)
+    assert f"snlad: stopped; 5 rows are kept in {tmp_path / 'out' / 'predictions.jsonl'}" in error
+
+
+def test_a_missing_path_among_others_is_an_error_row(snlad, trained_run, shared_data, tmp_path):
+    good = next(shared_data.glob("*/test/*/*.png"))
+    paths = [tmp_path / "gone.png", good, tmp_path / "gone folder"]
+    code, shown, _ = snlad("predict", trained_run, *paths, "--out", tmp_path / "out")
+    text = (tmp_path / "out" / "predictions.jsonl").read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert (code, shown.split(":")[0]) == (1, "3 pictures, 2 with errors")
+    assert [row["path"] for row in rows] == [str(path) for path in paths]
+    assert [row["error"] is None for row in rows] == [False, True, False]
+    assert "No such file or directory" in rows[0]["error"]
+
+
+def test_predict_writes_a_table_in_which_no_name_is_a_formula(
+    snlad, trained_run, shared_data, tmp_path, monkeypatch
+):
+    names = [
+        "=cmd|' .png",
+        "+1.png",
+        "-2.png",
+        "@SUM(A1).png",
+        '\n"=1",-.png',
+        os.fsdecode(b"\xff"),
+    ]
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        Path(name).write_bytes(next(shared_data.glob("*/test/*/*.png")).read_bytes())
+    code, _, _ = snlad("predict", trained_run, "--out", "out", "--csv", "--", *names)
+    assert code == 0
+    with open("out/predictions.csv", encoding="utf-8", newline="") as file:  # noqa: PTH123
+        _, *table = csv.reader(file)
+    assert [line[0] for line in table] == [
+        "'=cmd|' .png",
+        "'+1.png",
+        "'-2.png",
+        "'@SUM(A1).png",
+        "'\n'\"=1\",-.png",
+        "\\udcff",
+    ]
+    text = Path("out/predictions.jsonl").read_text()
+    assert [json.loads(line)["path"] for line in text.splitlines()] == names
+
+
+def test_only_missing_paths_are_refused_before_any_work(snlad, trained_run, tmp_path):
+    paths = [tmp_path / "a.png", tmp_path / "b"]
+    code, _, error = snlad("predict", trained_run, *paths, "--out", tmp_path / "out")
+    assert code == 2
+    assert error == f"snlad: {paths[0]}, {paths[1]}: nothing there; give pictures or folders\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_in_predict_names_the_file(
+    snlad, trained_run, shared_data, tmp_path, limited_files
+):
+    picture = next(shared_data.glob("*/test/*/0.png"))
+    words = ["--out", tmp_path / "out", "--maps", "overall"]
+    with limited_files(100_000):  # less than a float map
+        code, _, error = snlad("predict", trained_run, picture, *words)
+    assert code == 1
+    assert f"{tmp_path / 'out' / 'maps' / 'overall' / '000000_0.tiff'}; make room" in error
+
+
 def test_predictions_inside_the_pictures_folder_are_not_inspected_again(
     snlad, trained_run, tiny_data
 ):
@@ -345,6 +427,46 @@ def test_evaluate_takes_maps_in_place_of_a_run(snlad, trained_run, shared_data, 
     assert "--full-resolution and --protocol ader are two" in error
 
 
+# A map goes to the picture's size and back to map size: both ways are bilinear. Of a picture
+# larger than the map nearly nothing is lost; one of 48 x 48 keeps every fifth pixel or so.
+@pytest.mark.parametrize(("size", "tolerance"), [((330, 270), 0.002), ((48, 48), 0.02)])
+def test_maps_in_mvtecs_layout_get_the_pixel_numbers_of_the_model(
+    snlad, trained_run, tiny_data, tmp_path, size, tolerance
+):
+    import shutil
+
+    run, out = shutil.copytree(trained_run, tmp_path / "run"), tmp_path / "out"
+    for path in tiny_data.rglob("*.png"):
+        rule = Image.Resampling.NEAREST if "mask" in path.name else Image.Resampling.BILINEAR
+        with Image.open(path) as picture:
+            picture.resize(size, rule).save(path)
+    tests = sorted(tiny_data.glob("*/test"))
+    code, _, _ = snlad("predict", run, *tests, "--out", out, "--mvtec-maps")
+    assert code == 0
+    for mask in tiny_data.glob("*/ground_truth/*/*.png"):
+        parts = (mask.parts[-4], "test", mask.parts[-2], mask.name.replace("_mask.png", ".tiff"))
+        with Image.open(out.joinpath("anomaly_maps", *parts)) as read, Image.open(mask) as truth:
+            assert (read.mode, read.size) == ("F", truth.size)
+    _, ours, _ = snlad("evaluate", run, tiny_data, "--json")
+    code, theirs, _ = snlad("evaluate", "--maps", out / "anomaly_maps", tiny_data, "--json")
+    assert code == 0
+    for name, scores in json.loads(ours)["classes"].items():
+        assert json.loads(theirs)["classes"][name] == pytest.approx(scores, abs=tolerance)
+        assert scores["pixel_ap"] < 0.995  # there is something to get wrong
+
+
+def test_two_pictures_of_one_stem_have_no_maps_in_mvtecs_layout(
+    snlad, trained_run, tiny_data, tmp_path
+):
+    folder = tiny_data / "grey" / "test" / "good"
+    (folder / "0.bmp").write_bytes((folder / "0.png").read_bytes())
+    words = ["predict", trained_run, tiny_data, "--out", tmp_path / "out"]
+    code, _, error = snlad(*words, "--mvtec-maps")
+    assert (code, "'grey/test/good/0.tiff'; rename one" in error) == (2, True)
+    assert not (tmp_path / "out").exists()
+    assert snlad(*words)[0] == 0
+
+
 def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, other_data, tmp_path):
     import shutil
 
@@ -374,9 +496,14 @@ def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, other_da
     row = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
     assert row["pred_label"] is (row["pred_score"] > row["threshold"])
     assert isinstance(row["regions"], list)
-    area = ["--min-area", "1000000", "--class-name", "grey"]
+    area = ["--min-area", "1000000", "--class-name", "grey", "--coco"]
     snlad("predict", run, picture, "--out", tmp_path / "large", *area)
     assert json.loads((tmp_path / "large" / "predictions.jsonl").read_text())["regions"] == []
+    coco = json.loads((tmp_path / "large" / "predictions.coco.json").read_text())
+    assert ([one["file_name"] for one in coco["images"]], coco["annotations"]) == (
+        [str(picture)],
+        [],
+    )
 
 
 def test_links_in_folders_are_passed_over_and_told(snlad, trained_run, shared_data, tmp_path):

@@ -256,10 +256,14 @@ def test_a_link_given_by_name_is_taken(files, tmp_path):
     assert found[1:] == [folder / "pictures" / path.name for path in files]
 
 
+# Whoever reads it says that it is missing: one picture, one error.
 @pytest.mark.parametrize("name", ["absent", "x" * 300, "nul\0"])
-def test_a_path_that_does_not_exist_is_named(tmp_path, name):
-    with pytest.raises(DataError, match="does not exist; give pictures"):
-        list(find_images([tmp_path / name]))
+def test_a_path_that_does_not_exist_is_handed_on_and_read_as_an_error(files, tmp_path, name):
+    found = list(find_images([files[0], tmp_path / name, files[1]]))
+    assert found == [files[0], tmp_path / name, files[1]]
+    (batch,) = load_batches(found, (2, 2), 3)
+    assert [picture.error is None for picture in batch] == [True, False, True]
+    assert "cannot be read" in batch[1].error
 
 
 # os.walk passes over what it cannot list: half a night's pictures would be missing unseen.

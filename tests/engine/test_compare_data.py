@@ -12,7 +12,7 @@ from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
 from snlad.engine.compare_data import CELL_PX, ModelPair
 from snlad.engine.evaluate import evaluate
-from snlad.engine.predictions import draw_overlay
+from snlad.engine.picture_files import draw_overlay
 from snlad.errors import DataError, ImageError, UsageError
 from snlad.predict import load
 from snlad.report.overlay import CAPTION_PX, GAP_PX

@@ -1,7 +1,10 @@
 """Prediction files: one row a picture, in order; pictures to look at; nothing overwritten."""
 
+import csv
+import io
 import json
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +12,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from snlad.engine.predictions import draw_overlay, write_predictions
-from snlad.errors import UsageError
-from snlad.predict import load
-
-
-@pytest.fixture(scope="module")
-def model(trained_run):
-    return load(trained_run)
-
-
-@pytest.fixture
-def pictures(shared_data) -> list[Path]:
-    return sorted(shared_data.glob("*/test/*/*.png"))
+from snlad.data.map_names import MapNames
+from snlad.engine import picture_files
+from snlad.engine.picture_files import draw_overlay
+from snlad.engine.predictions import RowFile, write_predictions
+from snlad.errors import StoppedError, UsageError
 
 
 def rows(out: Path) -> list[dict]:
@@ -92,45 +87,15 @@ def test_hostile_names_give_safe_files_and_exact_rows(model, pictures, tmp_path,
     assert not set(overlay.name) & set('\n<>:"/\\|?*=')
 
 
-def test_one_colour_scale_for_all_pictures(model, pictures):
-    """A weaker map is drawn paler, not stretched to the same colours."""
-    prediction = model.predict(pictures[0], class_name="dark")[0]
-    low, high = model.card.color_scale
-    strong, weak = prediction.maps["overall"].copy(), prediction.maps["overall"].copy()
-    strong[:], weak[:] = high, low
-    prediction.maps["overall"] = strong
-    red = np.asarray(draw_overlay(model, prediction)).astype(int)
-    prediction.maps["overall"] = weak
-    pale = np.asarray(draw_overlay(model, prediction)).astype(int)
-    assert np.ptp(red, axis=2).mean() > 40
-    assert np.ptp(pale, axis=2).max() == 0
-
-
-def test_the_inspected_part_is_drawn(model, pictures):
-    roi = np.zeros((24, 24), bool)
-    roi[12:] = True
-    prediction = model.predict(pictures[0], class_name="dark")[0]
-    plain = np.asarray(draw_overlay(model, prediction))
-    model.rois["dark"] = roi
-    try:
-        drawn = np.asarray(draw_overlay(model, prediction))
-    finally:
-        del model.rois["dark"]
-    assert (drawn[24] != plain[24]).any()
-    assert np.ptp(drawn[5].astype(int), axis=-1).max() == 0
-
-
 def test_a_picture_too_large_to_draw_is_one_error_row_and_the_job_goes_on(
     model, pictures, tmp_path, monkeypatch
 ):
-    from snlad.engine import predictions
-
     def draw(given, prediction):
         if prediction.path == str(pictures[0]):
             raise MemoryError
         return draw_overlay(given, prediction)
 
-    monkeypatch.setattr(predictions, "draw_overlay", draw)
+    monkeypatch.setattr(picture_files, "draw_overlay", draw)
     done, failed = write_predictions(model, pictures, tmp_path / "out")
     assert (done, failed) == (len(pictures), 1)
     first, *others = rows(tmp_path / "out")
@@ -154,3 +119,175 @@ def test_a_file_in_place_of_the_folder_is_refused(model, pictures, tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(UsageError, match="is a file; give a folder"):
         write_predictions(model, pictures, tmp_path / "out")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_job_says_which_rows_are_kept(model, pictures, tmp_path, number):
+    def interrupt(done: int) -> None:
+        if done == 3:
+            os.kill(os.getpid(), number)
+
+    before, out = signal.getsignal(number), tmp_path / "out"
+    with pytest.raises(StoppedError) as caught:
+        write_predictions(model, pictures, out, progress=interrupt)
+    assert str(caught.value) == (
+        f"stopped; 3 rows are kept in {out / 'predictions.jsonl'}; "
+        "give another --out to inspect the rest"
+    )
+    assert [row["path"] for row in rows(out)] == [str(path) for path in pictures[:3]]
+    assert len(list((out / "overlays").iterdir())) == 3
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_stops_at_once_and_says_the_same(model, pictures, tmp_path, monkeypatch):
+    def stop(_files, number, prediction):
+        for _ in range(2 if number == 2 else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+        return prediction
+
+    monkeypatch.setattr(picture_files.PictureFiles, "add", stop)
+    with pytest.raises(StoppedError, match="stopped; 2 rows are kept in"):
+        write_predictions(model, pictures, tmp_path / "out")
+    assert len(rows(tmp_path / "out")) == 2
+
+
+def lines(out: Path) -> list[dict[str, str]]:
+    text = (out / "predictions.csv").read_bytes().decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_the_table_says_what_the_rows_say(model, pictures, tmp_path):
+    bad = tmp_path / "-bad.png"
+    bad.write_bytes(b"")
+    write_predictions(model, [pictures[0], bad, pictures[1]], tmp_path / "out", csv=True)
+    for line, row in zip(lines(tmp_path / "out"), rows(tmp_path / "out"), strict=True):
+        shown = {name: "" if row.get(name) is None else str(row[name]) for name in line}
+        assert line == shown
+    assert line["pred_score"]
+
+
+def test_there_is_no_table_unless_it_is_asked_for(model, pictures, tmp_path):
+    write_predictions(model, pictures[:1], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"overlays", "predictions.jsonl"}
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl", "predictions.csv", "predictions.coco.json"])
+def test_a_file_that_is_there_is_refused_and_nothing_is_made(calibrated, pictures, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match=rf"{name} exists; give another --out"):
+        write_predictions(calibrated, pictures, tmp_path, csv=True, coco=True)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_maps_that_are_there_are_refused(model, pictures, tmp_path, is_link):
+    maps = tmp_path / "anomaly_maps"
+    if is_link:
+        maps.symlink_to(tmp_path / "nowhere")
+    else:
+        maps.mkdir()
+    with pytest.raises(UsageError, match="anomaly_maps exists; give another --out"):
+        write_predictions(model, pictures, tmp_path, mirrored=MapNames(pictures))
+    assert list(tmp_path.iterdir()) == [maps]
+    write_predictions(
+        model, pictures[:1], tmp_path
+    )  # where no map is asked for, none is in the way
+
+
+def test_maps_of_a_data_set_mirror_it_and_a_bad_picture_has_none(model, tiny_data, tmp_path):
+    bad = tiny_data / "grey" / "test" / "good" / "0.png"
+    bad.write_bytes(b"")
+    found = sorted(tiny_data.glob("*/test/*/*.png"))
+    out = tmp_path / "out"
+    assert write_predictions(model, found, out, mirrored=MapNames([tiny_data])) == (8, 1)
+    made = {path.relative_to(out / "anomaly_maps") for path in out.rglob("*.tiff")}
+    assert made == {p.relative_to(tiny_data).with_suffix(".tiff") for p in found if p != bad}
+
+
+def coco_of(out: Path) -> dict:
+    return json.loads((out / "predictions.coco.json").read_text())
+
+
+def test_annotations_are_the_regions_of_the_rows(calibrated, pictures, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    monkeypatch.setattr(calibrated, "min_area", 2.0)
+    write_predictions(calibrated, [bad, *pictures], tmp_path / "out", coco=True)
+    found, written = coco_of(tmp_path / "out"), rows(tmp_path / "out")
+    assert [image["file_name"] for image in found["images"]] == [str(path) for path in pictures]
+    assert all(written[image["id"]]["path"] == image["file_name"] for image in found["images"])
+    regions = [(n, one["score"]) for n, row in enumerate(written) for one in row["regions"] or []]
+    assert [(one["image_id"], one["score"]) for one in found["annotations"]] == regions != []
+    names = {one["id"]: one["name"] for one in found["categories"]}
+    for one in found["annotations"]:
+        name = written[one["image_id"]]["class_name"]
+        assert names[one["category_id"]] == (f"{name} anomaly" if name else "anomaly")
+
+
+def test_a_stopped_job_has_whole_annotations_of_the_kept_rows(calibrated, pictures, tmp_path):
+    def interrupt(done: int) -> None:
+        if done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        write_predictions(calibrated, pictures, tmp_path / "out", coco=True, progress=interrupt)
+    assert [image["id"] for image in coco_of(tmp_path / "out")["images"]] == [0, 1, 2]
+
+
+def test_annotations_of_a_job_that_an_error_ended_are_whole(
+    calibrated, pictures, tmp_path, monkeypatch
+):
+    def fail(_files, number, prediction):
+        if number == 2:
+            raise OSError(28, "No space left on device", "overlay")
+        return prediction
+
+    monkeypatch.setattr(picture_files.PictureFiles, "add", fail)
+    with pytest.raises(OSError, match="overlay"):
+        write_predictions(calibrated, pictures, tmp_path / "out", coco=True)
+    assert [image["id"] for image in coco_of(tmp_path / "out")["images"]] == [0, 1]
+
+
+def test_a_picture_too_large_to_draw_is_not_annotated(calibrated, pictures, tmp_path, monkeypatch):
+    def fail(_model, _prediction):
+        raise MemoryError
+
+    monkeypatch.setattr(picture_files, "draw_overlay", fail)
+    write_predictions(calibrated, pictures[:2], tmp_path / "out", coco=True, csv=True)
+    assert coco_of(tmp_path / "out")["images"] == coco_of(tmp_path / "out")["annotations"] == []
+    assert all("no memory" in line["error"] for line in lines(tmp_path / "out"))
+
+
+def test_a_model_without_thresholds_has_no_annotations_to_write(model, pictures, tmp_path):
+    with pytest.raises(UsageError, match=r"--coco needs regions, .* run  snlad calibrate"):
+        write_predictions(model, pictures, tmp_path / "out", coco=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_table_and_rows_end_together_when_the_job_is_stopped(model, pictures, tmp_path):
+    def interrupt(done: int) -> None:
+        assert len(lines(tmp_path / "out")) == len(rows(tmp_path / "out")) == done
+        if done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        write_predictions(model, pictures, tmp_path / "out", csv=True, progress=interrupt)
+    assert len(lines(tmp_path / "out")) == 3
+
+
+def test_a_row_holds_any_name_exactly(predicted, tmp_path):
+    names = ["a\nb.png", "\udcff.png", '"=1,;\t.png', "名前.png"]
+    file = RowFile(tmp_path / "rows")
+    for number, name in enumerate(names):
+        file.add(number, predicted(path=name))
+    file.close()
+    lines = (tmp_path / "rows").read_bytes().split(b"\n")
+    assert [json.loads(line)["path"] for line in lines[:-1]] == names
+
+
+def test_a_number_that_json_cannot_hold_is_no_row(predicted, tmp_path):
+    file = RowFile(tmp_path / "rows")
+    with pytest.raises(ValueError, match="JSON"):
+        file.add(0, predicted(pred_score=float("nan")))
+    file.close()
+    assert (tmp_path / "rows").read_bytes() == b""

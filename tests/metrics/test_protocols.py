@@ -134,6 +134,7 @@ def test_each_name_stands_for_its_rules() -> None:
     assert [p.name for p in PROTOCOLS.values() if not p.is_published] == [
         "snlad-v1",
         "snlad-v1-max",
+        "snlad-v1-full",
     ]
     with pytest.raises(UsageError, match="'v9' is unknown"):
         find_protocol("v9")

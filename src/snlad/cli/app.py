@@ -13,7 +13,7 @@ import typer
 
 from snlad import __version__
 from snlad.cli import calibrate, compare, data, demo, evaluate, predict, train, weights
-from snlad.errors import MissingExtraError, SnladError, TrainingError
+from snlad.errors import MissingExtraError, SnladError, StoppedError, TrainingError
 
 _EXTRAS = {
     "torch": "train",
@@ -90,7 +90,7 @@ def main() -> None:
 def _exit_code(error: SnladError) -> int:
     if isinstance(error, TrainingError):
         return 130 if error.interrupted else 1
-    return 2
+    return 130 if isinstance(error, StoppedError) else 2
 
 
 def _end(sentence: str, code: int) -> None:

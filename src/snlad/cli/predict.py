@@ -1,5 +1,6 @@
 """``snlad predict``: scores, heat maps and rows for pictures without labels."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,16 @@ def run(
     maps: Annotated[
         str, typer.Option(help="Also write these maps as float TIFF: feature,affinity,overall.")
     ] = "",
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Also write predictions.csv, safe in spreadsheets.")
+    ] = False,
+    coco: Annotated[
+        bool, typer.Option("--coco", help="Also write predictions.coco.json: regions with masks.")
+    ] = False,
+    mvtec_maps: Annotated[
+        bool,
+        typer.Option("--mvtec-maps", help="Also write anomaly_maps/ as MVTec's evaluation asks."),
+    ] = False,
     class_name: Annotated[str | None, typer.Option(help="Product class of all pictures.")] = None,
     min_area: Annotated[
         float, typer.Option(help="Leave out regions smaller than this many pixels.")
@@ -26,14 +37,19 @@ def run(
     """Inspect pictures: one row and one heat map each."""
     from snlad.cli.progress import show_progress
     from snlad.data.loading import count_links, find_images
+    from snlad.data.map_names import MapNames
     from snlad.engine.hardware import choose_device
     from snlad.engine.predictions import write_predictions
     from snlad.errors import UsageError
     from snlad.predict import load
 
+    if not any(os.path.lexists(path) for path in paths):
+        raise UsageError(f"{', '.join(map(str, paths))}: nothing there; give pictures or folders")
     loaded = load(model, device=str(choose_device(device)))
     loaded.min_area, loaded.timeout_s = min_area, timeout
-    total = sum(1 for _ in find_images(paths, exclude=out))
+    mirrored = MapNames(paths) if mvtec_maps else None
+    pictures = find_images(paths, exclude=out)
+    total = sum(1 for _ in (pictures if mirrored is None else mirrored.refuse_twins(pictures)))
     if not total:
         raise UsageError(f"no picture in {', '.join(map(str, paths))}; give pictures or folders")
     if links := count_links(paths):
@@ -41,13 +57,15 @@ def run(
     if loaded.rois and class_name is None and len(loaded.card.classes) > 1:
         listed = ", ".join(loaded.rois)
         typer.echo(f"note: inspection masks of {listed} need --class-name to count", err=True)
-    names = [name.strip() for name in maps.split(",") if name.strip()]
     with show_progress(quiet) as progress:
         done, failed = write_predictions(
             loaded,
             find_images(paths, exclude=out),
             out,
-            map_names=names,
+            map_names=[name.strip() for name in maps.split(",") if name.strip()],
+            csv=csv,
+            coco=coco,
+            mirrored=mirrored,
             class_name=class_name,
             progress=lambda count: progress("inspecting", count, max(total, count)),
         )

@@ -127,11 +127,12 @@ def find_images(paths: Iterable[Path], *, exclude: Path | None = None) -> Iterat
     """Picture files of files and folders, folders walked in name order, links in them passed over.
 
     Args:
-        paths: files, taken whatever their suffix, and folders; each may be a link.
+        paths: files, taken whatever their suffix, and folders; each may be a link. One that does
+            not exist is handed on, so that whoever reads it says so.
         exclude: a folder that is never walked into, the job's own output for example.
 
     Raises:
-        DataError: a path does not exist or is the excluded folder, or a folder cannot be listed.
+        DataError: a path is the excluded folder, or a folder cannot be listed.
     """
     skipped = None if exclude is None else os.path.realpath(exclude)
     for path in paths:
@@ -139,10 +140,8 @@ def find_images(paths: Iterable[Path], *, exclude: Path | None = None) -> Iterat
             if os.path.realpath(path) == skipped:
                 raise DataError(f"{str(path)!r} is the folder of the results; give another for one")
             yield from _walk(path, skipped)
-        elif os.path.lexists(path):
-            yield path
         else:
-            raise DataError(f"{path} does not exist; give pictures or folders of pictures")
+            yield path
 
 
 def count_links(paths: Iterable[Path]) -> int:

@@ -103,11 +103,13 @@ def read_truth(
 
 def resize_nearest(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Stretch (H0, W0) to (H, W), each new pixel taking the value at its own centre."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for new, old in zip(size, mask.shape, strict=True)
-    )
+    rows, columns = (nearest(old, new) for old, new in zip(mask.shape, size, strict=True))
     return mask[np.ix_(rows, columns)]
+
+
+def nearest(old: int, new: int) -> NDArray[np.intp]:
+    """Which of ``old`` pixels in a row lies under the centre of each of ``new``, ascending."""
+    return ((np.arange(new) + 0.5) * old / new).astype(np.intp)
 
 
 def _channel_max(picture: Image.Image) -> NDArray[np.uint8]:

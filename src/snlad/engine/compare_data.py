@@ -18,7 +18,7 @@ from snlad.engine.compare import (
 )
 from snlad.engine.evaluate import evaluate, own_protocol
 from snlad.engine.evaluated_run import read_evaluated
-from snlad.engine.predictions import draw_overlay
+from snlad.engine.picture_files import draw_overlay
 from snlad.engine.scored import path_in_data
 from snlad.errors import ImageError
 from snlad.predict import Model

@@ -14,7 +14,7 @@ from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset, Sample
 from snlad.demo.textures import CROP_PX, write_textures
 from snlad.engine.evaluate import evaluate
-from snlad.engine.predictions import draw_overlay
+from snlad.engine.picture_files import draw_overlay
 from snlad.engine.train import train
 from snlad.errors import UsageError
 from snlad.predict import Model, load

@@ -1,4 +1,4 @@
-"""Signals that ask training to end, remembered until a step is complete."""
+"""Signals that ask for the end, remembered until a step or a row is complete."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that training ends between two steps with its state saved.
+    """Collect SIGINT and SIGTERM, so that work ends between two steps or rows, its state saved.
 
     A second signal is not collected: it interrupts at once.
     """

@@ -29,11 +29,12 @@ from snlad.config import parse_config
 from snlad.data.holdout import split_folds
 from snlad.data.loading import load_batches
 from snlad.data.samples import Dataset, Sample
+from snlad.engine.picture_files import draw_overlay
 from snlad.engine.pictures import UsedPictures, load_pictures
-from snlad.engine.predictions import draw_overlay
 from snlad.engine.train import train
 from snlad.errors import ImageError, UsageError
 from snlad.predict import Model, load
+from snlad.report.cells import csv_cell
 from snlad.types import Progress, silent
 
 EXCLUDED_SHARE = 0.05
@@ -236,5 +237,5 @@ def _write(path: Path, rows: Sequence[Reviewed]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Reviewed)])
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows({k: csv_cell(v) for k, v in asdict(row).items()} for row in rows)
     write_atomically(path, text.getvalue().encode(errors="replace"))
