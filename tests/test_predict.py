@@ -40,7 +40,7 @@ def test_an_unknown_public_name_is_an_attribute_error():
 def test_a_row_has_the_documented_fields_and_is_json(model, pictures):
     row = model.predict(pictures[0])[0].row()
     assert list(row) == [
-        "path", "sha256", "pred_score", "pred_label", "threshold", "verdict", "reason",
+        "path", "sha256", "pred_score", "pred_label", "threshold", "p_value", "verdict", "reason",
         "class_name", "is_unknown", "regions", "model", "time", "error",
     ]  # fmt: skip
     assert json.loads(json.dumps(row)) == row

@@ -77,12 +77,12 @@ class Inspector:
         """Inspect a batch of pictures that were read.
 
         Args:
-            pictures: each with ``fitted``.
+            pictures: each with ``fitted``; one without a size is not held against any limit.
             stated: class of each, where the user states it.
             limits: how far from a class is too far; without them no class is answered.
         """
         fitted = [picture.fitted for picture in pictures if picture.fitted is not None]
-        sizes = [picture.size for picture in pictures if picture.size is not None]
+        sizes = [picture.size for picture in pictures if picture.fitted is not None]
         if not fitted:
             return []
         teacher, student = self._detector.features(self._to_images(fitted))
@@ -96,7 +96,7 @@ class Inspector:
             teacher, student = self._detector.features(self._to_images(blank))
         scores, maps = self._score(teacher, student, names)
         causes = [
-            find_cause(self._limits, name, measure_picture(seen, size))
+            None if size is None else find_cause(self._limits, name, measure_picture(seen, size))
             for seen, size, name in zip(blank or fitted, sizes, names, strict=True)
         ]
         return [

@@ -32,6 +32,7 @@ from snlad.errors import (
     UsageError,
     WeightsError,
 )
+from snlad.sections import TrainConfig
 
 
 def weights(run: Path) -> dict[str, np.ndarray]:
