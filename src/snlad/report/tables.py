@@ -5,7 +5,8 @@ from typing import Any
 
 from snlad.metrics.scores import METRICS
 
-_HEADS = ("img AUROC", "img AP", "img F1", "px AUROC", "px AP", "px F1", "AUPRO")
+HEADS = ("img AUROC", "img AP", "img F1", "px AUROC", "px AP", "px F1", "AUPRO")
+"""Of the seven numbers, in the order of ``METRICS``."""
 
 
 def format_scores(scores: Mapping[str, Any]) -> str:
@@ -14,7 +15,7 @@ def format_scores(scores: Mapping[str, Any]) -> str:
     Args:
         scores: ``ScoreTable.to_dict()``.
     """
-    rows: list[Sequence[str]] = [("class", *_HEADS)]
+    rows: list[Sequence[str]] = [("class", *HEADS)]
     rows += [(name, *_cells(row)) for name, row in scores["classes"].items()]
     counts = [str(scores["n_classes"][metric]) for metric in METRICS]
     rows += [
@@ -35,7 +36,7 @@ def _intervals(intervals: Mapping[str, Any]) -> list[str]:
         if part:
             cells = (
                 f"{head} {part[metric][0]:.3f}..{part[metric][1]:.3f}"
-                for metric, head in zip(METRICS, _HEADS, strict=True)
+                for metric, head in zip(METRICS, HEADS, strict=True)
                 if metric in part
             )
             lines.append(f"95 % interval over images, {label}: {', '.join(cells)}")
