@@ -56,10 +56,8 @@ def scored_picture(
     sample: Sample, root: Path, score: float, sha256: str, answer: str | None
 ) -> ScoredPicture:
     """The row of a scored sample of the data set at ``root``."""
-    inside = sample.path.is_relative_to(root)
-    path = sample.path.relative_to(root) if inside else sample.path.absolute()
     return ScoredPicture(
-        path=path.as_posix(),
+        path=path_in_data(sample, root),
         sha256=sha256,
         mask_sha256=None if sample.mask is None else read_file(sample.mask)[1],
         class_name=sample.class_name,
@@ -70,6 +68,12 @@ def scored_picture(
         score=score,
         answer=answer,
     )
+
+
+def path_in_data(sample: Sample, root: Path) -> str:
+    """What ``ScoredPicture.path`` holds for a sample of the data set at ``root``."""
+    inside = sample.path.is_relative_to(root)
+    return (sample.path.relative_to(root) if inside else sample.path.absolute()).as_posix()
 
 
 def pictures_digest(pictures: Iterable[ScoredPicture]) -> str:
