@@ -10,6 +10,7 @@ RUN/model/            the model, complete
 RUN/calibration.json  the thresholds in force, for reading
 RUN/scores.json       written by evaluate, like the next
 RUN/test_pictures.jsonl   score and decisions of each test picture
+RUN/report.html       written by report
 """
 
 import json
