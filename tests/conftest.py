@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +167,73 @@ def judged_runs(
         second = first.model_copy(update={"version": 2, "classes": limits})
         save_calibration(run / "model", second)
     return a, b
+
+
+class PageReader(HTMLParser):
+    """What a browser would find in a page: elements, text, and tables by their captions."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.tables: dict[str, list[list[str]]] = {}
+        self._caption: str | None = None
+        self._rows: list[list[str]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "table":
+            self._rows = []
+        elif tag == "caption":
+            self._caption = ""
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("th", "td"):
+            self._rows[-1].append("")
+        elif tag in ("small", "strong", "img"):
+            self.handle_data(" <img>" if tag == "img" else " ")
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "style":
+            return
+        self.text += data
+        if self._caption is not None:
+            self._caption += data
+        elif self._rows and self._rows[-1]:
+            self._rows[-1][-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "caption" and self._caption is not None:
+            self.tables[self._caption] = self._rows
+            self._caption = None
+        elif tag == "table":
+            self._rows = []
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """Attributes of each element of this kind."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+_PAGE_ELEMENTS = """
+html head meta title style body header h1 h2 h3 nav a main section p div span dl dt dd ul li strong
+small code bdi table caption thead tbody tr th td details summary figure figcaption img
+"""
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[str], PageReader]:
+    """Read a page that must not be able to run or load anything."""
+
+    def read(page: str) -> PageReader:
+        found = PageReader(page)
+        for tag, attributes in found.elements:
+            assert tag in _PAGE_ELEMENTS.split()
+            assert not {one for one in attributes if one.startswith("on") or one == "style"}
+            assert (attributes.get("src") or "data:image/").startswith("data:image/")
+            assert (attributes.get("href") or "#").startswith("#")
+            assert tag != "img" or attributes["alt"]
+        return found
+
+    return read

@@ -156,18 +156,7 @@ def load_model(
     """
     folder = find_model(path)
     artifact = load_artifact(folder, "model")
-    try:
-        payload = dict(artifact.payload)
-        names = payload.pop("rois")
-        masks = {name: artifact.files[file] for name, file in dict(names).items()}
-        limits = {
-            name: PictureLimits.model_validate(one)
-            for name, one in dict(payload.pop("limits", {})).items()
-        }
-        config = parse_config(payload.pop("config"))
-        card = ModelCard(**payload, config=config, limits=limits)
-    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
-        raise ArtifactError(f"{folder}/model.json lacks or garbles a field: {error}") from None
+    card, masks = _read_card(artifact, folder)
     for part, given in (("student", student), ("maps", maps)):
         if part in card.own and given is None:
             raise UsageError(
@@ -176,9 +165,37 @@ def load_model(
             )
     detector = build_detector(card.config, student, maps)
     load_module(detector, artifact.arrays(_WEIGHTS), "", folder)
-    rois = {name: read_roi(data, names[name]) for name, data in masks.items()}
+    rois = {name: read_roi(*mask) for name, mask in masks.items()}
     answer = _read_answer(artifact, sorted(card.classes)) if _CLASSES in artifact.files else None
     return LoadedModel(detector.eval(), card, rois, artifact.identity, answer)
+
+
+def load_card(path: Path) -> tuple[ModelCard, str]:
+    """What is known of the model of a run or model folder, and its identity; without its networks.
+
+    Raises:
+        ArtifactError: the folder is damaged, foreign or of another version.
+    """
+    folder = find_model(path)
+    artifact = load_artifact(folder, "model")
+    return _read_card(artifact, folder)[0], artifact.identity
+
+
+def _read_card(artifact: Artifact, folder: Path) -> tuple[ModelCard, dict[str, tuple[bytes, str]]]:
+    """The card, and the inspection mask of each class: its file's bytes and name."""
+    try:
+        payload = dict(artifact.payload)
+        names = dict(payload.pop("rois"))
+        masks = {name: (artifact.files[file], file) for name, file in names.items()}
+        limits = {
+            name: PictureLimits.model_validate(one)
+            for name, one in dict(payload.pop("limits", {})).items()
+        }
+        config = parse_config(payload.pop("config"))
+        card = ModelCard(**payload, config=config, limits=limits)
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+        raise ArtifactError(f"{folder}/model.json lacks or garbles a field: {error}") from None
+    return card, masks
 
 
 def _read_answer(artifact: Artifact, names: Sequence[str]) -> ClassAnswer:

@@ -83,6 +83,10 @@ def test_every_verb_works_without_a_network(snlad, no_sockets, tiny_data, tmp_pa
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 4
     assert len(list((out / "maps" / "affinity").iterdir())) == 4
 
+    code, text, _ = snlad("report", run, "--data", tiny_data, "--quiet")
+    assert (code, text.splitlines()[-1]) == (0, f"report: {run / 'report.html'}")
+    assert "ground truth of grey/test/spot/" in (run / "report.html").read_text()
+
     code, text, _ = snlad("data", "check", tiny_data, "--json")
     assert json.loads(text)
     code, text, _ = snlad("data", "check", tiny_data)
@@ -504,6 +508,27 @@ def test_calibrate_then_predict_labels(snlad, trained_run, shared_data, other_da
         [str(picture)],
         [],
     )
+
+
+def test_a_report_compares_runs_of_the_same_data_alone(snlad, trained_run, tiny_data, tmp_path):
+    import shutil
+
+    own, other = (shutil.copytree(trained_run, tmp_path / name) for name in ("own", "other"))
+    assert snlad("evaluate", own, tiny_data)[0] == 0
+    assert snlad("evaluate", other, tiny_data)[0] == 0
+    out = tmp_path / "comparison.html"
+    code, text, _ = snlad("report", own, "--compare", other, "--out", out)
+    assert (code, text) == (0, f"report: {out}\n")
+    assert "Against the baseline" in out.read_text()
+
+    (tiny_data / "grey/test/spot").rename(tiny_data / "grey/test/dent")
+    assert snlad("evaluate", other, tiny_data)[0] == 0
+    code, text, error = snlad("report", own, "--compare", other)
+    assert (code, text, len(error.splitlines())) == (2, "", 1)
+    assert "evaluated on other files, labels or masks" in error
+    code, _, error = snlad("report", own, "--out", out)
+    assert (code, "exists; give another or move it away" in error) == (2, True)
+    assert not (own / "report.html").exists()
 
 
 def test_links_in_folders_are_passed_over_and_told(snlad, trained_run, shared_data, tmp_path):

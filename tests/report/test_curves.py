@@ -1,5 +1,6 @@
 """Learning curves: what is drawn is what the log says."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,17 @@ def test_drawing_leaves_matplotlibs_backend_alone(tmp_path: Path) -> None:
     before = matplotlib.rcParams._get_backend_or_none()
     draw_curves(ROWS, tmp_path / "curves.png")
     assert matplotlib.rcParams._get_backend_or_none() == before
+
+
+def test_curves_can_be_drawn_into_memory(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    draw_curves(ROWS, buffer)
+    draw_curves(ROWS, tmp_path / "curves.png")
+    assert buffer.getvalue() == (tmp_path / "curves.png").read_bytes()
+
+
+def test_the_name_of_an_own_term_is_no_formula(tmp_path: Path) -> None:
+    """It would end the drawing where it is a wrong one."""
+    rows = [{"step": 1, "lr": 1e-3, "loss": 1.0, r"loss_$\\frac{1}$": 1.0}]
+    draw_curves(rows, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 5000

@@ -12,7 +12,7 @@ import sys
 import typer
 
 from snlad import __version__
-from snlad.cli import calibrate, compare, data, demo, evaluate, predict, train, weights
+from snlad.cli import calibrate, compare, data, demo, evaluate, predict, report, train, weights
 from snlad.errors import MissingExtraError, SnladError, StoppedError, TrainingError
 
 _EXTRAS = {
@@ -40,6 +40,7 @@ app.command("evaluate")(evaluate.run)
 app.command("compare")(compare.run)
 app.command("calibrate")(calibrate.run)
 app.command("predict")(predict.run)
+app.command("report")(report.run)
 app.command("demo")(demo.run)
 app.add_typer(data.app, name="data", help="Look at a data set before training on it.")
 app.add_typer(weights.app, name="weights", help="Teacher weights of your own.")

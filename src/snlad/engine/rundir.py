@@ -11,6 +11,7 @@ RUN/calibration.json  the thresholds in force, for reading
 RUN/scores.json       written by evaluate, like the next
 RUN/review/           written by data review
 RUN/test_pictures.jsonl   score and decisions of each test picture
+RUN/report.html       written by report
 """
 
 import json
