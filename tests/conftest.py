@@ -32,6 +32,7 @@ TINY = {
     "cram": {"centers": 4},
     "train": {"steps": 4, "batch_size": 4, "checkpoint_every": 2, "log_every": 1},
     "calibration": {"share": 0.0},
+    "probes": {"count": 0},
 }
 
 
@@ -68,7 +69,7 @@ def tiny_data(tmp_path: Path) -> Path:
     return write_tiny_data(tmp_path / "data")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_settings() -> dict:
     """Overrides that make a training of seconds: a tiny teacher with random weights."""
     return TINY

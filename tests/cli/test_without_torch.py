@@ -32,6 +32,7 @@ def snlad(*words: object) -> subprocess.CompletedProcess:
         ["train", "{data}", "--out", "{tmp}/run"],
         ["evaluate", "{run}", "{data}"],
         ["predict", "{run}", "{data}", "--out", "{tmp}/out"],
+        ["probe", "{run}", "{data}"],
         ["weights", "import", "{tmp}/x.pth"],
     ],
 )

@@ -12,7 +12,7 @@ import sys
 import typer
 
 from snlad import __version__
-from snlad.cli import calibrate, data, demo, evaluate, predict, train, weights
+from snlad.cli import calibrate, data, demo, evaluate, predict, probe, train, weights
 from snlad.errors import MissingExtraError, SnladError, TrainingError
 
 _EXTRAS = {
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.command("train")(train.run)
 app.command("evaluate")(evaluate.run)
 app.command("calibrate")(calibrate.run)
+app.command("probe")(probe.run)
 app.command("predict")(predict.run)
 app.command("demo")(demo.run)
 app.add_typer(data.app, name="data", help="Look at a data set before training on it.")
