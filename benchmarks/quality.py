@@ -66,7 +66,7 @@ def run_all(
     for seed in seeds:
         for method in methods:
             settings = use_all_pictures(read_config(config, method, seed))
-            chosen = settings.model_dump(mode="json", exclude={"calibration"})
+            chosen = settings.model_dump(mode="json", exclude={"calibration", "probes"})
             key = digest([chosen, pictures])[:16]
             if key not in done:
                 recipe = digest({k: v for k, v in chosen.items() if k != "seed"})[:8]
@@ -76,10 +76,11 @@ def run_all(
 
 
 def use_all_pictures(settings: Any) -> Any:
-    """The same configuration with no share of the pictures set aside."""
+    """The same configuration with no share of the pictures set aside, and no probes of them."""
     from snlad.config import parse_config
 
-    return parse_config({**settings.model_dump(mode="json"), "calibration": {"share": 0.0}})
+    without = {"calibration": {"share": 0.0}, "probes": {"count": 0}}
+    return parse_config({**settings.model_dump(mode="json"), **without})
 
 
 def commit() -> str:

@@ -36,6 +36,7 @@ TINY = {
     "cram": {"centers": 4},
     "train": {"steps": 4, "batch_size": 4, "checkpoint_every": 2, "log_every": 1},
     "calibration": {"share": 0.0},
+    "probes": {"count": 0},
 }
 
 
@@ -112,7 +113,7 @@ def expand_rle() -> Callable[[str], list[int]]:
     return _expand_rle
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_settings() -> dict:
     """Overrides that make a training of seconds: a tiny teacher with random weights."""
     return TINY

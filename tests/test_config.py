@@ -215,7 +215,7 @@ def test_the_commented_config_shows_every_key_with_its_default():
     left_to_the_teacher = {"teacher": {"levels"}, "student": {"bottleneck_channels"}}
     in_place_of_steps = {"train": {"epochs"}}
     without_value = left_to_the_teacher | in_place_of_steps
-    for section in ("teacher", "student", "cram", "loss", "maps", "train"):
+    for section in ("teacher", "student", "cram", "loss", "maps", "train", "calibration", "probes"):
         assert shown[section].keys() | without_value.get(section, set()) == dump[section].keys()
 
 
@@ -230,6 +230,16 @@ def test_every_config_in_the_repository_is_valid():
 def test_what_cannot_be_set_aside_or_promised_is_refused(key, value):
     with pytest.raises(ConfigError, match=f"calibration.{key}"):
         make_config("rd", calibration={key: value})
+
+
+@pytest.mark.parametrize("count", [-1, 1001, 2.5])
+def test_a_number_of_probes_out_of_range_is_refused(count):
+    with pytest.raises(ConfigError, match=r"probes.count"):
+        make_config("rd", probes={"count": count})
+
+
+def test_two_hundred_probes_of_each_kind_are_the_default():
+    assert make_config("rd").probes.count == 200
 
 
 def test_a_fifth_is_set_aside_for_one_false_alarm_in_twenty():

@@ -19,6 +19,7 @@ from snlad.sections import (
     CramConfig,
     LossConfig,
     MapsConfig,
+    ProbesConfig,
     Section,
     StudentConfig,
     TeacherConfig,
@@ -40,6 +41,7 @@ class Config(Section):
     maps: MapsConfig = MapsConfig()
     train: TrainConfig = TrainConfig()
     calibration: CalibrationConfig = CalibrationConfig()
+    probes: ProbesConfig = ProbesConfig()
 
     @model_validator(mode="after")
     def _usable_size(self) -> Self:

@@ -122,3 +122,10 @@ class CalibrationConfig(Section):
     """Of each class's normal pictures; 0 trains on all and leaves the model uncalibrated."""
     target_fpr: float = Field(0.05, gt=0.0, lt=1.0)
     """Share of good pictures that may be called NG."""
+
+
+class ProbesConfig(Section):
+    """What training does at its end to measure cross-class interference."""
+
+    count: int = Field(200, ge=0, le=1000)
+    """Probes of each kind, made of what was set aside; 0 probes nothing."""

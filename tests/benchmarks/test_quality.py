@@ -40,11 +40,24 @@ def test_only_what_has_no_row_is_computed(quality, shared_data, tmp_path):
 
 def test_all_pictures_train_and_rows_know_nothing_of_thresholds(quality, shared_data, tmp_path):
     rows, config = tmp_path / "rows.jsonl", tmp_path / "c.toml"
-    config.write_text("[calibration]\nshare = 0.1\ntarget_fpr = 0.2\n")
+    config.write_text("[calibration]\nshare = 0.1\ntarget_fpr = 0.2\n[probes]\ncount = 7\n")
     quality.run_all(shared_data, rows, ["rd"], [0], None)
     quality.run_all(shared_data, rows, ["rd"], [0], config)
     assert quality.calls == [("rd", 0)]
-    assert quality.use_all_pictures(make_config("rd")).calibration.share == 0.0
+    used = quality.use_all_pictures(make_config("rd"))
+    assert (used.calibration.share, used.probes.count) == (0.0, 0)
+
+
+def test_keys_of_rows_are_those_of_before_probes(quality, shared_data, tmp_path):
+    """Rows in results/ keep their names: sections beside the recipe never enter a key."""
+    from snlad.config import digest
+
+    rows = tmp_path / "rows.jsonl"
+    quality.run_all(shared_data, rows, ["rd"], [0], None)
+    row = quality.read_rows(rows)[-1]
+    recipe = make_config("rd").model_dump(mode="json", exclude={"calibration", "probes"})
+    assert row["key"] == digest([recipe, row["data"]])[:16]
+    assert "teacher" in recipe
 
 
 def test_other_data_or_settings_are_other_rows(quality, shared_data, tiny_data, tmp_path):

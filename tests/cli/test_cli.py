@@ -23,6 +23,8 @@ centers = 4
 [train]
 steps = 2
 batch_size = 4
+[probes]
+count = 3
 """
 
 
@@ -67,6 +69,7 @@ def test_every_verb_works_without_a_network(snlad, no_sockets, tiny_data, tmp_pa
     code, text, _ = snlad("evaluate", run, tiny_data)
     assert code == 0
     assert "mean over classes" in text
+    assert "interference: Mixup image AUROC " in text  # training set a picture aside and probed
     code, text, _ = snlad("evaluate", run, tiny_data, "--json")
     assert json.loads(text) == json.loads((run / "scores.json").read_text())
 
@@ -115,12 +118,15 @@ def test_the_demo_runs_the_main_job(snlad, no_sockets, tmp_path, monkeypatch):
             image_size=(64, 64),
             teacher={"name": "test_efficientnet", "weights": "random"},
             train={"steps": 2, "batch_size": 4},
+            probes={"count": 4},
         )
 
     monkeypatch.setattr(demo, "make_config", tiny)
     code, text, _ = snlad("demo", "--out", tmp_path / "demo", "--method", "rd")
     assert code == 0
     assert "mean over classes" in text
+    assert "(n = 4 each, seed 0)" in text
+    assert (tmp_path / "demo" / "run" / "probes.png").exists()
     assert f"heat maps: {tmp_path / 'demo' / 'heatmaps.png'}" in text
     with Image.open(tmp_path / "demo" / "heatmaps.png") as sheet:
         assert sheet.height > sheet.width
@@ -184,6 +190,12 @@ def test_a_data_set_with_a_leak_makes_exit_code_1(snlad, tiny_data):
         (["train", "{data}"], "--out"),
         (["evaluate", "/absent", "{data}"], "/absent"),
         (["evaluate", "{data}", "{run}"], "model.json"),
+        (["probe", "{data}", "{data}"], "model.json"),
+        (["probe", "{run}", "/absent"], "/absent"),
+        (["probe", "{run}", "{data}", "--count", "0"], "--count"),
+        (["probe", "{run}", "{data}", "--count", "1001"], "--count"),
+        (["probe", "{run}", "{data}", "--seed", "-1"], "--seed"),
+        (["probe", "{run}"], "DATA"),
         (["predict", "{run}", "/absent", "--out", "r"], "/absent"),
         (["predict", "{run}", "{data}", "--out", "r", "--maps", "depth"], "depth"),
         (["predict", "{run}", "{data}", "--out", "r", "--class-name", "blue"], "blue"),
@@ -395,6 +407,81 @@ def test_evaluate_puts_the_scores_into_the_card(snlad, trained_run, shared_data,
     run = shutil.copytree(trained_run, tmp_path / "run")
     snlad("evaluate", run, shared_data)
     assert "Of the last `snlad evaluate`" in (run / "model" / "README.md").read_text()
+
+
+def test_probe_then_evaluate_shows_the_interference_also_in_the_card(
+    snlad, trained_run, shared_data, tmp_path
+):
+    import shutil
+
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    code, shown, _ = snlad("evaluate", run, shared_data)
+    assert shown.splitlines()[-1] == "interference: not probed; snlad probe RUN DATA"
+    assert json.loads((run / "scores.json").read_text())["probes"] == {}
+    words = ["--count", "5", "--seed", "2", "--quiet"]
+    code, shown, error = snlad("probe", run, shared_data, *words)
+    assert code == 0
+    assert "probing: 14/14" in error  # two kinds of five, and the four normals of the test
+    line, place = shown.splitlines()
+    assert line.startswith("interference: Mixup image AUROC ")
+    assert line.endswith("(n = 5 each, seed 2)")
+    assert place == f"by pair of classes: {run / 'probes.png'}"
+    found = json.loads((run / "probes.json").read_text())
+    assert found["normals"] == {"dark": 2, "grey": 2}
+    assert found["source"] == str(shared_data)
+    assert line in (run / "model" / "README.md").read_text()
+    code, shown, error = snlad("evaluate", run, shared_data)
+    assert (code, shown.splitlines()[-1]) == (0, line)
+    assert "note" not in error
+    scores = json.loads((run / "scores.json").read_text())["probes"]
+    assert scores["cutpaste_pixel_auroc"] == found["cutpaste"]["pixel_auroc"]
+    code, shown, _ = snlad("probe", run, shared_data, *words, "--json")
+    assert json.loads(shown) == found
+
+
+def test_probes_of_another_model_are_not_shown(snlad, trained_run, shared_data, tmp_path):
+    import shutil
+
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    snlad("probe", run, shared_data, "--count", "1")
+    text = (run / "probes.json").read_text()
+    (run / "probes.json").write_text(text.replace('"model": "', '"model": "0'))
+    _, shown, error = snlad("evaluate", run, shared_data)
+    assert shown.splitlines()[-1] == "interference: not probed; snlad probe RUN DATA"
+    assert "probes.json is of another model and ignored; probe again" in error
+
+
+def test_a_copied_model_is_probed_with_the_test_alone(snlad, trained_run, shared_data, tmp_path):
+    import shutil
+
+    model = shutil.copytree(trained_run / "model", tmp_path / "copy")
+    assert snlad("probe", model, shared_data, "--count", "1")[0] == 0
+    assert json.loads((model / "probes.json").read_text())["normals"] == {"dark": 2, "grey": 2}
+    assert "(n = 1 each, seed 0)" in snlad("evaluate", model, shared_data)[1]
+
+
+def test_data_that_was_trained_on_is_not_probed_with(snlad, trained_run, tiny_data):
+    import shutil
+
+    for folder in tiny_data.glob("*/test"):
+        shutil.rmtree(folder)
+    code, _, error = snlad("probe", trained_run, tiny_data)
+    assert code == 2
+    assert f"no normal picture that {trained_run} did not train on" in error
+    assert not (trained_run / "probes.json").exists()
+
+
+def test_a_model_of_one_class_is_probed_to_nulls_and_told_so(
+    snlad, trained_run, shared_data, tmp_path
+):
+    import shutil
+
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    shutil.copytree(shared_data / "grey", tmp_path / "one" / "grey")
+    code, shown, error = snlad("probe", run, tmp_path / "one")
+    assert code == 0
+    assert "note: a single class has no other to be mixed with" in error
+    assert "Mixup image AUROC -, CutPaste image - / pixel -, eta squared -" in shown
 
 
 def test_a_published_protocol_has_a_file_of_its_own(snlad, trained_run, shared_data, tmp_path):

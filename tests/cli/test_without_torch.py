@@ -33,6 +33,7 @@ def snlad(*words: object) -> subprocess.CompletedProcess:
         ["evaluate", "{run}", "{data}"],
         ["predict", "{run}", "{data}", "--out", "{tmp}/out"],
         ["report", "{run}"],
+        ["probe", "{run}", "{data}"],
         ["weights", "import", "{tmp}/x.pth"],
     ],
 )

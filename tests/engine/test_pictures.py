@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Sample
-from snlad.engine.pictures import UsedPictures, choose_pictures, load_pictures, refuse_trained
+from snlad.engine.pictures import (
+    UsedPictures,
+    choose_pictures,
+    load_pictures,
+    refuse_trained,
+    unseen_normals,
+)
 from snlad.errors import ArtifactError, DataError, ImageError, UsageError
 from snlad.sections import CalibrationConfig
 from snlad.types import silent
@@ -117,3 +123,53 @@ def test_a_class_cannot_be_excluded_picture_by_picture(samples):
     ]
     with pytest.raises(DataError, match="every picture of class 'grey' is excluded"):
         choose_pictures(samples, None, ALL, 0, silent, grey)
+
+
+BOTH = {"dark": 5, "grey": 5}
+
+
+def paths(samples) -> set[Path]:
+    return {sample.path for sample in samples}
+
+
+def test_normals_that_training_did_not_see_are_those_of_the_test_and_those_set_aside(
+    samples, shared_data, tmp_path
+):
+    choose(samples[:3], samples[3:]).save(tmp_path)
+    dataset = open_dataset(shared_data)
+    found = unseen_normals(tmp_path, dataset, BOTH)
+    tested = [one for one in dataset.test if not one.is_anomalous]
+    assert len(tested) == 4
+    assert paths(found) == paths(samples[3:]) | paths(tested)
+    assert not any(one.is_anomalous for one in found)
+
+
+def test_what_was_trained_on_is_known_by_its_content_in_either_split(samples, tiny_data, tmp_path):
+    """The same pictures in another folder, one of them renamed and moved to the test."""
+    choose(samples).save(tmp_path)
+    (tiny_data / "grey/train/good/2.png").rename(tiny_data / "grey/test/good/new.png")
+    found = unseen_normals(tmp_path, open_dataset(tiny_data), BOTH)
+    names = sorted(one.path.relative_to(tiny_data).as_posix() for one in found)
+    assert names == [f"{name}/test/good/{i}.png" for name in ("dark", "grey") for i in range(2)]
+
+
+def test_beside_a_copied_model_only_the_test_split_counts(shared_data, tmp_path):
+    dataset = open_dataset(shared_data)
+    found = unseen_normals(tmp_path, dataset, BOTH)
+    assert paths(found) == {one.path for one in dataset.test if not one.is_anomalous}
+
+
+def test_classes_that_the_model_does_not_have_are_left_out(shared_data, tmp_path):
+    found = unseen_normals(tmp_path, open_dataset(shared_data), {"grey": 5})
+    assert {one.class_name for one in found} == {"grey"}
+
+
+def test_data_without_an_unseen_normal_is_refused_in_one_sentence(samples, tiny_data, tmp_path):
+    choose(samples).save(tmp_path)
+    for path in tiny_data.glob("*/test/good/*.png"):
+        path.unlink()
+    with pytest.raises(UsageError, match=r"has no normal picture that .* did not train on") as none:
+        unseen_normals(tmp_path, open_dataset(tiny_data), BOTH)
+    assert "dark, grey" in str(none.value)
+    with pytest.raises(UsageError, match="of its classes screw"):
+        unseen_normals(tmp_path / "none", open_dataset(tiny_data), {"screw": 1})

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from snlad.errors import MetricError
-from snlad.metrics.ranking import Ranking, auroc, average_precision, f1_max, rank
+from snlad.metrics.ranking import (
+    Ranking,
+    RunningAuroc,
+    auroc,
+    average_precision,
+    f1_max,
+    rank,
+)
 
 METRICS = [auroc, average_precision, f1_max]
 quick = settings(deadline=None, derandomize=True, max_examples=60)
@@ -183,3 +190,35 @@ def test_the_input_is_left_as_it_was() -> None:
 def test_one_empty_side_is_an_error_not_a_half(positives: np.ndarray, negatives: list) -> None:
     with pytest.raises(MetricError, match="cannot be ranked"):
         rank(positives, negatives)
+
+
+def test_a_running_auroc_by_hand():
+    """Of four pairs one is won and two are ties; the next negative is beaten by one of two."""
+    found = RunningAuroc(np.array([2.0, 1.0]))
+    found.add(np.array([1.0, 2.0]))
+    assert found.value == pytest.approx(2 / 4)
+    found.add(np.array([1.5]))
+    assert found.value == pytest.approx(3 / 6)
+
+
+@given(
+    positives=st.lists(st.integers(-4, 4), min_size=1, max_size=30),
+    parts=st.lists(st.lists(st.integers(-4, 4), max_size=40), min_size=1, max_size=4),
+)
+@settings(deadline=None, derandomize=True)
+def test_a_running_auroc_is_that_of_the_ranking_whichever_side_is_larger(positives, parts):
+    found = RunningAuroc(np.array(positives, np.float32))
+    for part in parts:
+        found.add(np.sort(np.array(part, np.float32)))
+    negatives = np.sort(np.array([score for part in parts for score in part], np.float32))
+    if not len(negatives):
+        assert found.value is None
+        return
+    expected = auroc(rank(np.array(positives, np.float32), [negatives]))
+    assert found.value == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_running_auroc_of_no_positive_is_undefined():
+    found = RunningAuroc(np.empty(0))
+    found.add(np.array([1.0]))
+    assert found.value is None

@@ -2,7 +2,13 @@
 
 from snlad.metrics.decisions import Decision, decision_table
 from snlad.metrics.scores import METRICS
-from snlad.report.tables import align, format_limits, format_repeatability, format_scores
+from snlad.report.tables import (
+    align,
+    format_interference,
+    format_limits,
+    format_repeatability,
+    format_scores,
+)
 
 ROW = {metric: 0.5 + index / 100 for index, metric in enumerate(METRICS)}
 SCORES = {
@@ -105,3 +111,43 @@ def test_repeatability_is_a_row_a_class() -> None:
     lines = format_repeatability({"nut": row}).splitlines()
     assert lines[0].split("  ")[0] == "class"
     assert lines[1].split() == ["nut", "3", "7", "0.0123", "1.5", "1"]
+
+
+PROBES = {
+    "mixup_image_auroc": 0.98765,
+    "cutpaste_image_auroc": 0.5,
+    "cutpaste_pixel_auroc": 1.0,
+    "eta_squared": 0.0123,
+    "mixups": 200,
+    "cutpastes": 200,
+    "seed": 0,
+    "normals": 63,
+}
+
+
+def test_interference_is_one_line_below_everything_else():
+    text = format_scores({**SCORES, "probes": PROBES})
+    assert text.splitlines()[-1] == (
+        "interference: Mixup image AUROC 0.988, CutPaste image 0.500 / pixel 1.000, "
+        "eta squared 0.012 (n = 200 each, seed 0)"
+    )
+    seen = [Decision("a", "good", False, True)]
+    decisions = {"class threshold": decision_table(seen).to_dict()}
+    both = format_scores({**SCORES, "decisions": decisions, "probes": PROBES})
+    assert both.splitlines()[-1] == text.splitlines()[-1]
+
+
+def test_a_model_that_was_not_probed_says_how_to_probe_it_and_maps_say_nothing():
+    text = format_scores({**SCORES, "probes": {}})
+    assert text.splitlines()[-1] == "interference: not probed; snlad probe RUN DATA"
+    assert "interference" not in format_scores(SCORES)
+
+
+def test_interference_that_is_undefined_is_a_dash_and_unequal_counts_are_both_told():
+    nulls = {name: None for name in PROBES if "auroc" in name or "eta" in name}
+    assert format_interference({**PROBES, **nulls, "mixups": 0, "cutpastes": 0}) == (
+        "interference: Mixup image AUROC -, CutPaste image - / pixel -, "
+        "eta squared - (n = 0 each, seed 0)"
+    )
+    fewer = format_interference({**PROBES, "cutpastes": 187, "seed": 5})
+    assert fewer.endswith("(n = 200 and 187, seed 5)")

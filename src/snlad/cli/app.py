@@ -12,7 +12,18 @@ import sys
 import typer
 
 from snlad import __version__
-from snlad.cli import calibrate, compare, data, demo, evaluate, predict, report, train, weights
+from snlad.cli import (
+    calibrate,
+    compare,
+    data,
+    demo,
+    evaluate,
+    predict,
+    probe,
+    report,
+    train,
+    weights,
+)
 from snlad.errors import MissingExtraError, SnladError, StoppedError, TrainingError
 
 _EXTRAS = {
@@ -39,6 +50,7 @@ app.command("train")(train.run)
 app.command("evaluate")(evaluate.run)
 app.command("compare")(compare.run)
 app.command("calibrate")(calibrate.run)
+app.command("probe")(probe.run)
 app.command("predict")(predict.run)
 app.command("report")(report.run)
 app.command("demo")(demo.run)

@@ -60,6 +60,7 @@ def _evaluate_model(
     from snlad.data.opening import open_dataset
     from snlad.engine.evaluate import evaluate
     from snlad.engine.hardware import choose_device
+    from snlad.engine.interference import with_probes
     from snlad.engine.refresh import refresh_card
     from snlad.engine.rundir import write_json
     from snlad.predict import load
@@ -68,6 +69,7 @@ def _evaluate_model(
     dataset = open_dataset(data)
     with show_progress(quiet) as progress:
         found = evaluate(loaded, dataset, protocol=protocol, progress=progress)
+    found = with_probes(found, model, loaded.identity)
     scores = found.to_dict()
     if protocol is None:
         found.save(model)

@@ -14,6 +14,7 @@ from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset, Sample
 from snlad.demo.textures import CROP_PX, write_textures
 from snlad.engine.evaluate import evaluate
+from snlad.engine.interference import with_probes
 from snlad.engine.picture_files import draw_overlay
 from snlad.engine.train import train
 from snlad.errors import UsageError
@@ -53,7 +54,7 @@ def run_demo(
     )
     run = train(dataset, out / "run", config, progress=progress)
     model = load(run)
-    found = evaluate(model, dataset, progress=progress)
+    found = with_probes(evaluate(model, dataset, progress=progress), run, model.identity)
     found.save(run)
     rows = [_sheet_row(model, sample) for sample in _one_of_each(dataset)]
     sheet = out / "heatmaps.png"

@@ -37,6 +37,8 @@ class Evaluation:
             nobody passes it; empty without thresholds. Views of one part count once.
         thresholds: that of each class behind the policy ``class threshold``; empty without.
         pictures: the scored pictures one by one; empty for maps of another method.
+        probes: ``Probes.summary()`` of the model, empty where it was not probed; ``None`` where
+            there is no model that could be.
     """
 
     table: ScoreTable
@@ -44,15 +46,18 @@ class Evaluation:
     decisions: Mapping[str, DecisionTable] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     pictures: Sequence[ScoredPicture] = ()
+    probes: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``scores.json`` holds: table, digest of the pictures, decisions and thresholds."""
+        """What ``scores.json`` holds: the table, digest of the pictures, decisions and probes."""
         found = self.table.to_dict()
         if self.pictures:
             found["data"] = pictures_digest(self.pictures)
         if self.decisions:
             found["decisions"] = {name: part.to_dict() for name, part in self.decisions.items()}
             found["thresholds"] = dict(self.thresholds)
+        if self.probes is not None:
+            found["probes"] = dict(self.probes)
         return found
 
     def save(self, run: Path) -> None:

@@ -10,7 +10,7 @@ from snlad.artifacts import write_atomically
 from snlad.data.holdout import hold_out
 from snlad.data.loading import data_digest, file_digests
 from snlad.data.rows import csv_rows
-from snlad.data.samples import Sample
+from snlad.data.samples import Dataset, Sample
 from snlad.errors import ArtifactError, DataError, UsageError
 from snlad.sections import CalibrationConfig
 from snlad.types import Progress
@@ -121,6 +121,34 @@ def load_pictures(run: Path) -> UsedPictures | None:
     return UsedPictures(
         samples["train"], digests["train"], samples["calibration"], digests["calibration"]
     )
+
+
+def unseen_normals(run: Path, dataset: Dataset, classes: Collection[str]) -> tuple[Sample, ...]:
+    """The normal pictures of a data set that training did not see, of both splits.
+
+    Args:
+        run: run folder; beside a copied model folder nothing says what was trained on, and only
+            the test split counts.
+        dataset: any, also the one that was trained on.
+        classes: of the model; pictures of others are left out.
+
+    Raises:
+        ArtifactError: the run's list of pictures is damaged.
+        ImageError: a picture cannot be read.
+        UsageError: there is none.
+    """
+    used = load_pictures(run)
+    samples = dataset.test if used is None else dataset.samples
+    normals = [one for one in samples if not one.is_anomalous and one.class_name in classes]
+    if used is not None:
+        seen, digests = set(used.train_digests), file_digests(normals)
+        normals = [one for one, sha in zip(normals, digests, strict=True) if sha not in seen]
+    if not normals:
+        raise UsageError(
+            f"{dataset.root} has no normal picture that {run} did not train on, of its classes "
+            f"{', '.join(sorted(classes))}; give other good pictures"
+        )
+    return tuple(normals)
 
 
 def refuse_trained(

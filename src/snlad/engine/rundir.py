@@ -8,6 +8,8 @@ RUN/curves.png        the same as a picture
 RUN/checkpoint/       while training; gone when the model is saved
 RUN/model/            the model, complete
 RUN/calibration.json  the thresholds in force, for reading
+RUN/probes.json       whether the model notices where classes are mixed
+RUN/probes.png        the same by pairs of classes as a picture
 RUN/scores.json       written by evaluate, like the next
 RUN/review/           written by data review
 RUN/test_pictures.jsonl   score and decisions of each test picture

@@ -14,28 +14,23 @@ from torch import Tensor, nn
 from snlad.config import Config
 from snlad.data.roi import Rois
 from snlad.data.samples import Dataset
-from snlad.engine.calibrate import calibrate, require_calibration, warnings
+from snlad.engine.calibrate import require_calibration
 from snlad.engine.checkpoint import save_checkpoint
 from snlad.engine.finish import finish_training
 from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware
+from snlad.engine.held_out import use_held_out
 from snlad.engine.interrupt import stop_signals
-from snlad.engine.pictures import UsedPictures, choose_pictures
+from snlad.engine.pictures import choose_pictures
 from snlad.engine.preparation import OwnParts, Training, begin, prepare, require_normals
 from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.errors import TrainingError
 from snlad.models.cram import Cram
-from snlad.predict import load
 from snlad.types import Progress, silent
 
 __all__ = ["OwnParts", "train"]
 
 logger = logging.getLogger(__name__)
-
-_UNCALIBRATED = (
-    "too few pictures to set some aside for thresholds: the model gives scores and no verdicts; "
-    "calibrate it with  snlad calibrate RUN --calibration DIR"
-)
 
 
 def train(
@@ -104,28 +99,10 @@ def train(
             begin(training)
             _run_steps(training, started)
         finish_training(training, pictures.train, rois, own.names, started)
-        if pictures.calibration:
-            _calibrate(training, pictures, dataset if calibration is None else calibration, own)
-        elif config.calibration.share:
-            logger.warning(_UNCALIBRATED)
+        source = (dataset if calibration is None else calibration).root
+        use_held_out(training, pictures.calibration, str(source), own)
     run.discard_checkpoint()
     return run.path
-
-
-def _calibrate(training: Training, pictures: UsedPictures, source: Dataset, own: OwnParts) -> None:
-    """Set the thresholds of the saved model, loaded as it will be used."""
-    path = training.run.path
-    model = load(path, device=str(training.hardware.device), student=own.student, maps=own.maps)
-    found = calibrate(
-        path,
-        model,
-        pictures.calibration,
-        target_fpr=training.config.calibration.target_fpr,
-        source=str(source.root),
-        progress=training.progress,
-    )
-    for warning in warnings(found, model.card.classes):
-        logger.warning("%s", warning)
 
 
 def _watch(progress: Progress, stop: Sequence[int]) -> Progress:

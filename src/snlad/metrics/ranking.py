@@ -82,6 +82,34 @@ def f1_max(ranking: Ranking) -> float:
     return float(np.max(2.0 * hits / (hits + ranking.alarms + hits[-1])))
 
 
+class RunningAuroc:
+    """Exact AUROC of positives at hand against negatives that come part by part and are not kept.
+
+    Args:
+        positives: finite scores in any order.
+    """
+
+    def __init__(self, positives: Float[np.ndarray, " P"]) -> None:
+        self._positives = np.sort(positives)
+        self._negatives = 0
+        self._won = 0  # pairs that the positive wins count 2, ties 1
+
+    def add(self, negatives: Float[np.ndarray, " N"]) -> None:
+        """Count a part of the negatives, ascending; the smaller side is looked up in the larger."""
+        few, many = self._positives, negatives
+        if swapped := len(few) > len(many):
+            few, many = many, few
+        below = sum(int(np.searchsorted(many, few, side).sum()) for side in ("left", "right"))
+        self._won += 2 * len(few) * len(many) - below if swapped else below
+        self._negatives += len(negatives)
+
+    @property
+    def value(self) -> float | None:
+        """P(positive > negative) + P(tie) / 2, in [0, 1]; None without one of each."""
+        pairs = len(self._positives) * self._negatives
+        return self._won / (2 * pairs) if pairs else None
+
+
 def _steps(ranking: Ranking) -> Int[np.ndarray, " K"]:
     """Positives at each distinct score."""
     return np.diff(ranking.hits, prepend=0)

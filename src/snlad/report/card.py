@@ -27,7 +27,7 @@ def format_card(
         record: digests and seconds of the training.
         license_: of the teacher's weights.
         identity: SHA-256 of the model.
-        scores: ``ScoreTable.to_dict()`` of an evaluation, if there was one.
+        scores: ``Evaluation.to_dict()``, if there was one.
         calibration: the calibration in force, as JSON values, if there is one.
     """
     rows = "\n".join(f"| {markdown_cell(name)} | {count} |" for name, count in classes.items())

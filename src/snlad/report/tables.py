@@ -13,7 +13,7 @@ def format_scores(scores: Mapping[str, Any]) -> str:
     """The table of ``snlad evaluate``: a row a class, then mean, classes covered and pooled.
 
     Args:
-        scores: ``ScoreTable.to_dict()``.
+        scores: ``Evaluation.to_dict()``.
     """
     rows: list[Sequence[str]] = [("class", *HEADS)]
     rows += [(name, *_cells(row)) for name, row in scores["classes"].items()]
@@ -26,6 +26,8 @@ def format_scores(scores: Mapping[str, Any]) -> str:
     parts = [f"protocol {scores['protocol']}, {scores['evaluator']}", align(rows)]
     parts += _intervals(scores["intervals"])
     parts += [_decisions(name, table) for name, table in scores.get("decisions", {}).items()]
+    if "probes" in scores:
+        parts.append(format_interference(scores["probes"]))
     return "\n".join(parts)
 
 
@@ -41,6 +43,26 @@ def _intervals(intervals: Mapping[str, Any]) -> list[str]:
             )
             lines.append(f"95 % interval over images, {label}: {', '.join(cells)}")
     return lines
+
+
+def format_interference(probes: Mapping[str, Any]) -> str:
+    """One line: whether the model notices where two classes are mixed.
+
+    Args:
+        probes: ``Probes.summary()``, empty where the model was not probed.
+    """
+    if not probes:
+        return "interference: not probed; snlad probe RUN DATA"
+    names = ("mixup_image_auroc", "cutpaste_image_auroc", "cutpaste_pixel_auroc", "eta_squared")
+    mixup, image, pixel, eta = (
+        "-" if probes[name] is None else f"{probes[name]:.3f}" for name in names
+    )
+    mixups, cutpastes = probes["mixups"], probes["cutpastes"]
+    n = f"{mixups} each" if mixups == cutpastes else f"{mixups} and {cutpastes}"
+    return (
+        f"interference: Mixup image AUROC {mixup}, CutPaste image {image} / pixel {pixel}, "
+        f"eta squared {eta} (n = {n}, seed {probes['seed']})"
+    )
 
 
 def _decisions(policy: str, table: Mapping[str, Any]) -> str:
