@@ -149,7 +149,7 @@ def _train_fold(
     """A model of the same configuration on these pictures, all of them."""
     data = Dataset(root=run, layout="manifest", samples=tuple(samples))
     settings = model.card.config.model_dump(mode="json")
-    settings["calibration"]["share"] = 0.0
+    settings["calibration"]["share"], settings["probes"]["count"] = 0.0, 0
     config = parse_config(settings)
     started = (folder / "config.json").exists()
     train(data, folder, config, device=device, resume=started, rois=model.rois, progress=progress)
