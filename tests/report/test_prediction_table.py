@@ -134,7 +134,7 @@ def test_a_hostile_name_is_one_cell_that_starts_with_a_quote(tmp_path, name):
         ("  =1", "'  =1"),
         ("'=1", "''=1"),
         ('"=1', "'\"=1"),
-        ("\u201c\uff1d1", "'\u201c\uff1d1"),
+        ("\u201c\u201d\uff1d1", "'\u201c\u201d\uff1d1"),
         ("\ufeff\u200b=1", "'\ufeff\u200b=1"),
         ("\x00=1", "'\x00=1"),
         ("a;=1", "a;'=1"),
