@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from snlad.cli import app
-
 WITHOUT_TORCH = """
 import sys
 
@@ -24,20 +22,6 @@ sys.meta_path.insert(0, Block())
 from snlad.cli.app import main
 main()
 """
-
-
-@pytest.fixture
-def snlad(monkeypatch, capsys):
-    """Run the command in this process: (exit code, stdout, stderr)."""
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["snlad", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            app.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from snlad.engine.evaluation import CLASS_POLICY
 from snlad.engine.scored import ScoredPicture, load_scored
 from snlad.errors import ArtifactError, MetricError
+from snlad.metrics.decisions import CLASS_POLICY
 from snlad.metrics.scores import ScoreTable
 
 _AGAIN = "write it again with  snlad evaluate RUN DATA"

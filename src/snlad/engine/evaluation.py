@@ -13,15 +13,18 @@ from snlad.data.masks import read_truth
 from snlad.data.roi import Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.scored import ScoredPicture, pictures_digest, save_scored
-from snlad.metrics.decisions import Decision, DecisionTable, decision_table
+from snlad.metrics.decisions import (
+    CLASS_POLICY,
+    POOLED_POLICY,
+    Decision,
+    DecisionTable,
+    decision_table,
+)
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.protocols import Protocol
 from snlad.metrics.scores import ScoreTable
 from snlad.report.overlay import restore_size
 from snlad.types import MAP_SIZE
-
-CLASS_POLICY = "class threshold"
-"""Each picture is judged by the threshold of its true class."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def decide(
 def _policies(calibration: Calibration, pictures: Sequence[ScoredPicture]) -> dict[str, list[bool]]:
     """Which pictures are NG under each policy."""
     policies = {
-        "pooled threshold": [one.score > calibration.pooled.threshold for one in pictures],
+        POOLED_POLICY: [one.score > calibration.pooled.threshold for one in pictures],
         CLASS_POLICY: [
             one.score > calibration.limits(one.class_name).threshold for one in pictures
         ],

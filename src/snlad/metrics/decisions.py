@@ -8,6 +8,9 @@ from snlad.metrics.scores import Interval
 
 LEVEL = 0.95
 
+CLASS_POLICY, POOLED_POLICY = "class threshold", "pooled threshold"
+"""Each picture by the threshold of its true class, or all by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

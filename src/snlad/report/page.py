@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
+from snlad.metrics.decisions import CLASS_POLICY
 from snlad.metrics.scores import Interval
 from snlad.report.curves import draw_curves
 from snlad.report.findings import (
@@ -17,7 +18,7 @@ from snlad.report.findings import (
 )
 from snlad.report.html import Content, Html, Section, element, fold, image, name, page, paragraph
 from snlad.report.html import table as html_table
-from snlad.report.promises import CLASS_POLICY, calibration_section, decisions_section, percent
+from snlad.report.promises import calibration_section, decisions_section, percent
 
 
 @dataclass(frozen=True, kw_only=True)

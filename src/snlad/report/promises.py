@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from snlad.metrics.decisions import DecisionRow, DecisionTable
+from snlad.metrics.decisions import CLASS_POLICY, POOLED_POLICY, DecisionRow, DecisionTable
 from snlad.metrics.scores import Interval
 from snlad.report.html import Content, Html, Section, element, fold, name, paragraph, table
 
-CLASS_POLICY, POOLED_POLICY = "class threshold", "pooled threshold"
 _ALL = "all classes"
 
 
