@@ -378,3 +378,15 @@ def test_the_size_in_the_file_is_kept_without_the_picture(files):
     picture = load_picture(files[0], (2, 2), keep_original=False)
     assert (picture.original, picture.size) == (None, (6, 5))
     assert load_picture(files[0].parent / "gone.png", (2, 2)).size is None
+
+
+def test_samples_come_with_their_own_pictures(tiny_data):
+    samples = open_dataset(tiny_data).train_normal
+    pairs = [
+        pair
+        for batch, pictures in loading.load_samples(samples, (4, 4), 3)
+        for pair in zip(batch, pictures, strict=True)
+    ]
+    assert [sample for sample, _ in pairs] == list(samples)
+    assert all(picture.path == str(sample.path) for sample, picture in pairs)
+    assert all(picture.original is None for _, picture in pairs)

@@ -113,6 +113,16 @@ def _wait(source: Source, future: Future[Picture], timeout_s: float | None) -> P
         return Picture(path=path, fault="timeout", error=message)
 
 
+def load_samples(
+    samples: Sequence[Sample], size: tuple[int, int], batch_size: int
+) -> Iterator[tuple[Sequence[Sample], list[Picture]]]:
+    """Batches of samples with their fitted pictures, in order; as ``load_batches``."""
+    paths, done = (sample.path for sample in samples), 0
+    for pictures in load_batches(paths, size, batch_size, keep_original=False):
+        yield samples[done : done + len(pictures)], pictures
+        done += len(pictures)
+
+
 def load_inputs(paths: Sequence[Path], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Fitted pictures (N, H, W, 3), all of them good.
 

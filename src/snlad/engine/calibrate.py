@@ -19,7 +19,7 @@ from snlad.calibration.record import (
     save_calibration,
 )
 from snlad.calibration.repeatability import Shot, find_repeats, highest_by_part
-from snlad.data.loading import data_digest, file_digests, load_batches
+from snlad.data.loading import data_digest, file_digests, load_samples
 from snlad.data.samples import Sample
 from snlad.engine.pictures import load_pictures, refuse_trained
 from snlad.engine.refresh import refresh_card
@@ -195,11 +195,8 @@ def _predictions(
     model: Model, samples: Sequence[Sample], progress: Progress
 ) -> Iterator[Prediction]:
     done = 0
-    paths = (sample.path for sample in samples)
-    size = model.card.config.image_size
-    for pictures in load_batches(paths, size, _BATCH, keep_original=False):
-        names = [sample.class_name for sample in samples[done : done + len(pictures)]]
-        for prediction in model.judge(pictures, names):
+    for batch, pictures in load_samples(samples, model.card.config.image_size, _BATCH):
+        for prediction in model.judge(pictures, [sample.class_name for sample in batch]):
             if prediction.error is not None:
                 raise ImageError(prediction.error)
             yield prediction

@@ -1,10 +1,9 @@
 """Evaluation: the seven numbers of a trained model on labelled test pictures."""
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
-from snlad.data.loading import load_batches
+from snlad.data.loading import load_samples
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.evaluation import Evaluation, LabelledPictures, decide
 from snlad.engine.scored import ScoredPicture, scored_picture
@@ -74,11 +73,7 @@ def own_protocol(model: Model) -> str:
 
 
 def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:
-    rest = iter(samples)
-    size = model.card.config.image_size
-    paths = (sample.path for sample in samples)
-    for pictures in load_batches(paths, size, _BATCH, keep_original=False):
-        batch = list(islice(rest, len(pictures)))
+    for batch, pictures in load_samples(samples, model.card.config.image_size, _BATCH):
         predictions = model.judge(pictures, [sample.class_name for sample in batch])
         for sample, picture, prediction in zip(batch, pictures, predictions, strict=True):
             if prediction.error is not None and picture.error is None:

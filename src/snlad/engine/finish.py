@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import islice
 from time import monotonic
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 from snlad.calibration.class_answer import ClassAnswer, choose_pictures, fit_class_answer
 from snlad.calibration.record import discard_calibrations
 from snlad.data.limits import Measures, PictureLimits, learn_limits, measure_picture
-from snlad.data.loading import load_batches
+from snlad.data.loading import load_samples
 from snlad.data.roi import FittedRois, Rois
 from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
@@ -69,15 +68,15 @@ def _learn_limits(
     """What pictures of each class are like, as the network sees them."""
     size, masks = training.config.image_size, FittedRois(rois, training.config.image_size)
     measures: dict[str, list[Measures]] = defaultdict(list)
-    rest = iter(samples)
-    paths = (sample.path for sample in samples)
-    for done, batch in enumerate(load_batches(paths, size, _BATCH, keep_original=False)):
-        for picture, sample in zip(batch, islice(rest, len(batch)), strict=True):
+    done = 0
+    for batch, pictures in load_samples(samples, size, _BATCH):
+        for sample, picture in zip(batch, pictures, strict=True):
             if picture.fitted is None or picture.size is None:
                 raise ImageError(str(picture.error))
             seen = masks.blank([picture.fitted], [sample.class_name]) or [picture.fitted]
             measures[sample.class_name].append(measure_picture(seen[0], picture.size))
-        training.progress("measuring pictures", done * _BATCH + len(batch), len(samples))
+        done += len(batch)
+        training.progress("measuring pictures", done, len(samples))
     return {name: learn_limits(some) for name, some in sorted(measures.items())}
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from snlad.data.loading import Picture, load_batches
+from snlad.data.loading import Picture, load_samples
 from snlad.data.probes import Probe, cutpastes, mixups
 from snlad.data.roi import FittedRois
 from snlad.data.samples import Sample
@@ -99,11 +99,9 @@ class _Inspector:
 
     def normals(self, samples: Sequence[Sample]) -> Iterator[tuple[str, float, Pixels]]:
         """Class, image score and overall map of each normal picture."""
-        names, size = (one.class_name for one in samples), self._model.card.config.image_size
-        paths = (one.path for one in samples)
-        for pictures in load_batches(paths, size, _BATCH, keep_original=False):
-            batch = list(islice(names, len(pictures)))
-            for name, found in zip(batch, self._judge(pictures, batch), strict=True):
+        for batch, pictures in load_samples(samples, self._model.card.config.image_size, _BATCH):
+            names = [one.class_name for one in batch]
+            for name, found in zip(names, self._judge(pictures, names), strict=True):
                 yield name, *found
 
     def _judge(
