@@ -113,6 +113,9 @@ def test_the_demo_runs_the_main_job(snlad, no_sockets, tmp_path, monkeypatch):
     assert "mean over classes" in text
     assert "(n = 4 each, seed 0)" in text
     assert (tmp_path / "demo" / "run" / "probes.png").exists()
+    calibration = json.loads((tmp_path / "demo" / "run" / "calibration.json").read_text())
+    assert calibration["source"] == str(tmp_path / "demo" / "calibration")
+    assert {limits["n"] for limits in calibration["classes"].values()} == {20}
     assert f"heat maps: {tmp_path / 'demo' / 'heatmaps.png'}" in text
     with Image.open(tmp_path / "demo" / "heatmaps.png") as sheet:
         assert sheet.height > sheet.width
@@ -615,6 +618,13 @@ def test_links_in_folders_are_passed_over_and_told(snlad, trained_run, shared_da
     code, shown, error = snlad("predict", trained_run, folder, "--out", tmp_path / "out")
     assert (code, shown.split(",")[0]) == (0, "1 pictures")
     assert "note: 1 links in folders were passed over; name them" in error
+
+
+def test_the_masks_of_a_data_set_are_no_pictures(snlad, trained_run, shared_data, tmp_path):
+    """The whole data set may be given: its masks are not inspected, and this is said."""
+    code, shown, error = snlad("predict", trained_run, shared_data, "--out", tmp_path / "out")
+    assert (code, shown.split(",")[0]) == (0, "18 pictures")
+    assert "note: 4 masks in ground_truth were passed over; name the folder" in error
 
 
 def test_the_version_is_printed(snlad):

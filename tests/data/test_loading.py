@@ -11,6 +11,7 @@ from PIL import Image
 
 from snlad.data import images, loading
 from snlad.data.loading import (
+    count_masks,
     data_digest,
     file_digests,
     find_images,
@@ -233,6 +234,18 @@ def test_links_to_folders_are_not_followed(files, tmp_path):
     inside.mkdir()
     (inside / "link").symlink_to(outside)
     assert list(find_images([inside])) == []
+
+
+def test_the_masks_of_a_data_set_are_passed_over_unless_their_folder_is_named(tmp_path):
+    masks = tmp_path / "bolt" / "ground_truth"
+    for folder in (tmp_path / "bolt" / "test" / "cut", masks / "cut"):
+        folder.mkdir(parents=True)
+        (folder / "0.png").write_bytes(b"")
+    (masks / "notes.txt").write_bytes(b"")
+    assert list(find_images([tmp_path])) == [tmp_path / "bolt" / "test" / "cut" / "0.png"]
+    assert count_masks([tmp_path, tmp_path / "bolt" / "test"]) == 1
+    assert list(find_images([masks])) == [masks / "cut" / "0.png"]
+    assert count_masks([masks]) == 0
 
 
 # A folder that someone else filled must not make us read other files.

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from snlad.data.check import check_dataset
 from snlad.data.opening import open_dataset
 from snlad.demo import textures
 from snlad.demo.defects import DEFECT_TYPES
-from snlad.demo.textures import CROP_PX, TEXTURES, Box, Texture, place_crops, write_textures
+from snlad.demo.sources import TEXTURES, Box, Texture
+from snlad.demo.textures import CROP_PX, place_crops, write_calibration, write_textures
 from snlad.errors import MissingExtraError
 
 EACH_TEXTURE = pytest.mark.parametrize("texture", TEXTURES, ids=lambda texture: texture.class_name)
@@ -25,6 +27,11 @@ EACH_TEXTURE = pytest.mark.parametrize("texture", TEXTURES, ids=lambda texture: 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_textures(tmp_path_factory.mktemp("textures"))
+
+
+@pytest.fixture(scope="module")
+def aside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_calibration(tmp_path_factory.mktemp("calibration"))
 
 
 @pytest.fixture
@@ -86,6 +93,16 @@ def test_the_layout_is_read_as_mvtec_with_every_picture_and_mask(root: Path) -> 
     assert all(sample.mask is not None for sample in defects)
 
 
+def test_calibration_pictures_are_good_ones_of_every_class_and_keep_a_promise_of_5_percent(
+    aside: Path,
+) -> None:
+    dataset = open_dataset(aside)
+    counts = Counter(sample.class_name for sample in dataset.train_normal)
+    assert counts == {texture.class_name: 20 for texture in TEXTURES}
+    assert not dataset.test
+    assert "CC0" in (aside / "DATA-LICENSES.md").read_text(encoding="utf-8")
+
+
 @EACH_TEXTURE
 def test_each_class_has_three_defects_of_each_type(root: Path, texture: Texture) -> None:
     for kind in DEFECT_TYPES:
@@ -142,6 +159,8 @@ def test_a_seed_gives_the_same_bytes_each_time(tmp_path: Path) -> None:
     first = digests(write_textures(tmp_path / "a", seed=1))
     assert first == digests(write_textures(tmp_path / "b", seed=1))
     assert len(first) == 2 * (2 + 2 + 5 + 5) + 1
+    aside = digests(write_calibration(tmp_path / "c", seed=1))
+    assert aside == digests(write_calibration(tmp_path / "d", seed=1))
 
 
 @pytest.mark.usefixtures("few")
@@ -180,15 +199,15 @@ def test_a_class_does_not_depend_on_the_other_classes_normals(
 
 
 @EACH_TEXTURE
-def test_training_and_test_boxes_share_no_pixel(texture: Texture) -> None:
-    for train, test in itertools.product(texture.regions.train, texture.regions.test):
-        assert not overlap(train, test)
+def test_boxes_of_two_purposes_share_no_pixel(texture: Texture) -> None:
+    for some, others in itertools.combinations(texture.regions, 2):
+        assert not any(overlap(one, other) for one, other in itertools.product(some, others))
 
 
 @EACH_TEXTURE
 def test_boxes_lie_inside_the_picture_and_hold_a_crop(texture: Texture) -> None:
     height, width, _ = textures._read(texture).shape
-    for box in texture.regions.train + texture.regions.test:
+    for box in itertools.chain(*texture.regions):
         assert inside(box, (0, 0, height, width))
         assert box[2] - box[0] > CROP_PX
         assert box[3] - box[1] > CROP_PX
@@ -202,6 +221,13 @@ def test_every_training_crop_is_cut_from_a_training_box(root: Path, texture: Tex
 @EACH_TEXTURE
 def test_every_test_crop_is_cut_from_a_test_box(root: Path, texture: Texture) -> None:
     _assert_cut_from(root / texture.class_name / "test" / "good", texture, texture.regions.test)
+
+
+@EACH_TEXTURE
+def test_every_calibration_crop_is_cut_from_a_calibration_box(
+    aside: Path, texture: Texture
+) -> None:
+    _assert_cut_from(aside / texture.class_name, texture, texture.regions.calibration)
 
 
 def _assert_cut_from(folder: Path, texture: Texture, boxes: tuple[Box, ...]) -> None:
@@ -228,6 +254,15 @@ def test_no_window_of_a_test_picture_occurs_in_any_training_picture(root: Path) 
     nearest = train[np.minimum(np.searchsorted(train, test), train.size - 1)]
     shared = (nearest == test).any(axis=1)
     assert [path for path, found in zip(paths, shared, strict=True) if found] == []
+
+
+def test_no_window_of_a_calibration_picture_occurs_in_any_other(root: Path, aside: Path) -> None:
+    paths = [*root.glob("*/train/good/*.png"), *root.glob("*/test/*/*.png")]
+    others = np.sort([windows(pixels(path), 16) for path in paths], axis=None)
+    for path in aside.glob("*/*.png"):
+        own = windows(pixels(path), 16)[::4, ::4].ravel()
+        nearest = others[np.minimum(np.searchsorted(others, own), others.size - 1)]
+        assert not (nearest == own).any(), path
 
 
 def test_the_fingerprint_finds_a_window_that_moved() -> None:

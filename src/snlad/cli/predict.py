@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Inspect pictures: one row and one heat map each."""
     from snlad.cli.progress import show_progress
-    from snlad.data.loading import count_links, find_images
+    from snlad.data.loading import TRUTH, count_links, count_masks, find_images
     from snlad.data.map_names import MapNames
     from snlad.engine.hardware import choose_device
     from snlad.engine.predictions import write_predictions
@@ -54,6 +54,8 @@ def run(
         raise UsageError(f"no picture in {', '.join(map(str, paths))}; give pictures or folders")
     if links := count_links(paths):
         typer.echo(f"note: {links} links in folders were passed over; name them", err=True)
+    if masks := count_masks(paths):
+        typer.echo(f"note: {masks} masks in {TRUTH} were passed over; name the folder", err=True)
     if loaded.rois and class_name is None and len(loaded.card.classes) > 1:
         listed = ", ".join(loaded.rois)
         typer.echo(f"note: inspection masks of {listed} need --class-name to count", err=True)

@@ -11,7 +11,8 @@ With ``good`` there may be ``ground_truth/<defect>/<stem>_mask.png`` beside it.
 from pathlib import Path
 
 from snlad.data.listing import Tree
-from snlad.data.mvtec import GOOD, TRUTH, defect_samples, normal_samples, note_spare_masks
+from snlad.data.loading import TRUTH
+from snlad.data.mvtec import GOOD, defect_samples, normal_samples, note_spare_masks
 from snlad.data.samples import Dataset, Sample
 from snlad.errors import DataError
 

@@ -21,6 +21,9 @@ from snlad.errors import DataError, ImageError
 Source = Path | str | NDArray[np.uint8]
 """A picture: a file, or an array uint8 (H0, W0, 3) in RGB."""
 
+TRUTH = "ground_truth"
+"""The folder of each class's masks in MVTec AD's layout."""
+
 _WORKERS = 2
 _BATCHES_AHEAD = 2
 
@@ -134,7 +137,10 @@ def load_inputs(paths: Sequence[Path], size: tuple[int, int]) -> NDArray[np.uint
 
 
 def find_images(paths: Iterable[Path], *, exclude: Path | None = None) -> Iterator[Path]:
-    """Picture files of files and folders, folders walked in name order, links in them passed over.
+    """Picture files of files and folders, folders walked in name order.
+
+    Links in a folder are passed over, and so are the masks of MVTec AD's layout: folders in it
+    that are called ``ground_truth``.
 
     Args:
         paths: files, taken whatever their suffix, and folders; each may be a link. One that does
@@ -162,6 +168,17 @@ def count_links(paths: Iterable[Path]) -> int:
         for folder, _, names in os.walk(path)
         for name in names
         if Path(name).suffix.lower() in IMAGE_SUFFIXES
+    )
+
+
+def count_masks(paths: Iterable[Path]) -> int:
+    """How many pictures ``find_images`` passes over as masks, without telling them by content."""
+    return sum(
+        Path(name).suffix.lower() in IMAGE_SUFFIXES
+        for path in paths
+        for folder, _, names in os.walk(path)
+        if TRUTH in Path(folder).relative_to(path).parts
+        for name in names
     )
 
 
@@ -197,7 +214,8 @@ def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _walk(root: Path, skipped: str | None) -> Iterator[Path]:
     for folder, folders, names in os.walk(root, onerror=_refuse_folder):
-        folders[:] = sorted(n for n in folders if os.path.realpath(Path(folder, n)) != skipped)
+        entered = (name for name in folders if name != TRUTH)
+        folders[:] = sorted(n for n in entered if os.path.realpath(Path(folder, n)) != skipped)
         for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
             is_link = os.path.islink(path)  # noqa: PTH114 - Path.is_symlink raises in one
             if path.suffix.lower() in IMAGE_SUFFIXES and not is_link:

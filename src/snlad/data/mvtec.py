@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from snlad.data.listing import Tree, shorten
+from snlad.data.loading import TRUTH
 from snlad.data.samples import Dataset, Sample, Split
 
 GOOD = "good"
-TRUTH = "ground_truth"
 
 
 def is_class_folder(folder: Path) -> bool:

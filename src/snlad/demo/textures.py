@@ -1,13 +1,12 @@
 """The embedded data set: crops of real pictures that ship with scikit-image, in MVTec AD layout.
 
-Training and test crops come from boxes that share no pixel; a defect borrows only from test boxes.
+Training, calibration and test crops come from boxes that share no pixel: a crop that overlaps those
+the model trained on says little about the next picture. A defect borrows only from test boxes.
 """
 
 import zlib
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snlad.demo.defects import DEFECT_TYPES, Pixels, make_defect
+from snlad.demo.sources import TEXTURES, Box, Texture
 from snlad.errors import MissingExtraError
-
-Box = tuple[int, int, int, int]  # top, left, bottom, right, in pixels of the reduced picture
 
 CROP_PX = 128
 TRAIN_NORMAL = 36
 TEST_NORMAL = 12
+CALIBRATION_NORMAL = 20
 DEFECTS_OF_A_TYPE = 3
 CANDIDATES = 8  # places tried for each crop; the farthest from the others wins
 
@@ -32,90 +31,6 @@ LICENCES_HEAD = """\
 Each class is made of crops of one picture that ships with scikit-image (https://scikit-image.org).
 Pictures were cropped, some reduced or stretched in contrast; the defects were painted by snlad.
 """
-
-
-class Regions(NamedTuple):
-    """Where crops may lie; training and test boxes share no pixel."""
-
-    train: tuple[Box, ...]
-    test: tuple[Box, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Texture:
-    """One class: a picture, how it is prepared, its regions, and whom to thank."""
-
-    class_name: str
-    file: str
-    reduce: int = 1  # pixels averaged along each side
-    levels: tuple[int, int] = (0, 255)  # grey levels stretched to black and white, with grain
-    regions: Regions
-    credit: str
-
-
-# Regions were chosen so that mean, contrast and sharpness alone do not tell training from test.
-MIDDLE_ROWS = Regions(
-    train=((0, 0, 176, 512), (336, 0, 512, 512)),
-    test=((176, 0, 336, 512),),
-)
-MIDDLE_COLUMNS = Regions(
-    train=((0, 0, 512, 176), (0, 336, 512, 512)),
-    test=((0, 176, 512, 336),),
-)
-TEXTURES = (
-    Texture(
-        class_name="brick",
-        file="brick.png",
-        regions=MIDDLE_ROWS,
-        credit="Bricks25 of CC0Textures (https://cc0textures.com/view.php?tex=Bricks25), CC0",
-    ),
-    Texture(
-        class_name="film",
-        file="cell.png",
-        levels=(20, 120),
-        regions=Regions(train=((285, 0, 660, 330),), test=((125, 0, 285, 330),)),
-        credit="The empty part of a phase image by Paul Müller, Mirjam Schürmann, Salvatore"
-        " Girardo, Gheorghe Cojoc and Jochen Guck (https://doi.org/10.1364/OE.26.010729), CC0",
-    ),
-    Texture(
-        class_name="grass",
-        file="grass.png",
-        regions=MIDDLE_COLUMNS,
-        credit="Grass 01 by linolafett"
-        " (https://www.deviantart.com/linolafett/art/Grass-01-434853879), CC0",
-    ),
-    Texture(
-        class_name="gravel",
-        file="gravel.png",
-        regions=MIDDLE_COLUMNS,
-        credit="Gravel04 of CC0Textures (https://cc0textures.com/view.php?tex=Gravel04), CC0",
-    ),
-    Texture(
-        class_name="retina",
-        file="retina.jpg",
-        reduce=2,
-        regions=Regions(  # neither fovea nor optic disc
-            train=((80, 180, 280, 540), (210, 480, 420, 650)), test=((420, 180, 620, 540),)
-        ),
-        credit="Fundus photograph of normal left eye by Mikael Häggström"
-        " (https://doi.org/10.15347/wjm/2014.008), CC0",
-    ),
-    Texture(
-        class_name="stars",
-        file="hubble_deep_field.jpg",
-        reduce=2,
-        regions=Regions(train=((0, 0, 288, 500),), test=((288, 0, 436, 500),)),
-        credit="Hubble eXtreme Deep Field, NASA"
-        " (http://hubblesite.org/newscenter/archive/releases/2012/37/image/a/), public domain",
-    ),
-    Texture(
-        class_name="tissue",
-        file="ihc.png",
-        regions=MIDDLE_COLUMNS,
-        credit="Immunohistochemical staining of colonic glands, Center for Microscopy and Molecular"
-        " Imaging (CMMI), no known copyright restrictions",
-    ),
-)
 
 
 def write_textures(folder: Path, *, seed: int = 0, strength: float = 1.0) -> Path:
@@ -134,17 +49,38 @@ def write_textures(folder: Path, *, seed: int = 0, strength: float = 1.0) -> Pat
     """
     pictures = {texture.class_name: _read(texture) for texture in TEXTURES}
     for texture in TEXTURES:
-        rng = np.random.default_rng([seed, zlib.crc32(texture.class_name.encode())])
+        rng = _generator(texture, seed)
         root = folder / texture.class_name
         picture = pictures[texture.class_name]
         for split, boxes, count in (
             ("train", texture.regions.train, TRAIN_NORMAL),
             ("test", texture.regions.test, TEST_NORMAL),
         ):
-            for index, place in enumerate(place_crops(boxes, count, rng)):
-                _write(root / split / "good" / f"{index:03d}.png", _cut(picture, place))
+            _write_crops(root / split / "good", picture, place_crops(boxes, count, rng))
         _write_defects(root, texture, pictures, rng, strength)
-    (folder / "DATA-LICENSES.md").write_text(_licences(), encoding="utf-8")
+    _write_licences(folder)
+    return folder
+
+
+def write_calibration(folder: Path, *, seed: int = 0) -> Path:
+    """Write good pictures to calibrate on; the same seed gives the same bytes.
+
+    Args:
+        folder: written to `folder/CLASS`; made if absent.
+        seed: of the places of crops.
+
+    Returns:
+        The folder.
+
+    Raises:
+        MissingExtraError: scikit-image is not installed.
+    """
+    for texture in TEXTURES:
+        places = place_crops(
+            texture.regions.calibration, CALIBRATION_NORMAL, _generator(texture, seed)
+        )
+        _write_crops(folder / texture.class_name, _read(texture), places)
+    _write_licences(folder)
     return folder
 
 
@@ -179,6 +115,11 @@ def _write_defects(
             _write(root / "ground_truth" / kind / f"{index:03d}_mask.png", mask)
 
 
+def _generator(texture: Texture, seed: int) -> Generator:
+    """Each class draws from its own stream."""
+    return np.random.default_rng([seed, zlib.crc32(texture.class_name.encode())])
+
+
 def _read(texture: Texture) -> Pixels:
     """Read one picture of the installed scikit-image without importing it (its import is slow)."""
     package = find_spec("skimage")
@@ -207,10 +148,16 @@ def _write(path: Path, picture: NDArray[np.uint8] | NDArray[np.bool_]) -> None:
     Image.fromarray(pixels).save(path, compress_level=1)
 
 
-def _licences() -> str:
-    """The text of DATA-LICENSES.md: whose picture each class is, and what was changed."""
+def _write_crops(folder: Path, picture: Pixels, places: list[Box]) -> None:
+    for index, place in enumerate(places):
+        _write(folder / f"{index:03d}.png", _cut(picture, place))
+
+
+def _write_licences(folder: Path) -> None:
+    """Say whose picture each class is, and what was changed."""
     classes = "\n".join(
         f"- **{t.class_name}** (`{t.file}`, reduced by {t.reduce}, levels {t.levels}): {t.credit}."
         for t in TEXTURES
     )
-    return f"{LICENCES_HEAD}\n{classes}\n"
+    text = f"{LICENCES_HEAD}\n{classes}\n"
+    (folder / "DATA-LICENSES.md").write_text(text, encoding="utf-8")

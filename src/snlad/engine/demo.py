@@ -12,7 +12,7 @@ from snlad.config import make_config
 from snlad.data.masks import read_mask
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset, Sample
-from snlad.demo.textures import CROP_PX, write_textures
+from snlad.demo.textures import CROP_PX, write_calibration, write_textures
 from snlad.engine.evaluate import evaluate
 from snlad.engine.interference import with_probes
 from snlad.engine.picture_files import draw_overlay
@@ -31,10 +31,10 @@ _CAPTIONS = ("picture", "ground truth", "heat map")
 def run_demo(
     out: Path, *, method: str = "rd-snl", seed: int = 0, progress: Progress = silent
 ) -> tuple[dict[str, Any], Path]:
-    """Write the embedded data set, train one model on it, evaluate it and draw heat maps.
+    """Write the embedded data set, train, calibrate and evaluate a model, and draw heat maps.
 
     Args:
-        out: folder to write: ``data``, ``run`` and ``heatmaps.png``.
+        out: folder to write: ``data``, ``calibration``, ``run`` and ``heatmaps.png``.
         method: ``fd``, ``rd``, ``fd-snl`` or ``rd-snl``.
         seed: of the training.
         progress: told how far the work is.
@@ -49,10 +49,11 @@ def run_demo(
     if (out / "run").exists():
         raise UsageError(f"{out} already holds a demo; give another --out or remove it")
     dataset = open_dataset(write_textures(out / "data", strength=DEMO_STRENGTH))
+    aside = open_dataset(write_calibration(out / "calibration"))
     config = make_config(
         method, seed=seed, image_size=(CROP_PX, CROP_PX), train={"steps": DEMO_STEPS}
     )
-    run = train(dataset, out / "run", config, progress=progress)
+    run = train(dataset, out / "run", config, calibration=aside, progress=progress)
     model = load(run)
     found = with_probes(evaluate(model, dataset, progress=progress), run, model.identity)
     found.save(run)
