@@ -103,20 +103,21 @@ def run_all(
 def find_statistics(
     paths: Sequence[Path], settings: Any, digest: str, cache: Path | None
 ) -> NDArray[np.float32]:
-    """Channel means (N, D) of every picture, from the cache where it holds just these."""
+    """Channel statistics (N, D) of every picture, from the cache where it holds just these."""
     import torch
 
     from snlad.build import build_teacher
     from snlad.cli.progress import show_progress
     from snlad.data.images import to_input
     from snlad.data.loading import load_inputs
-    from snlad.models.statistics import channel_means
+    from snlad.models.statistics import channel_statistics
     from snlad.models.weights import load_pretrained, weights_digest
 
     torch.manual_seed(settings.seed)  # for a teacher of random weights
     teacher = build_teacher(settings)
     load_pretrained(teacher, settings.teacher.weights)
-    of = f"{digest} {weights_digest(teacher)} {settings.image_size}"
+    kind = channel_statistics.__name__
+    of = f"{kind} {digest} {weights_digest(teacher)} {settings.image_size}"
     if cache is not None and cache.exists():
         with np.load(cache) as kept:
             if str(kept["of"]) == of:
@@ -126,7 +127,7 @@ def find_statistics(
     with show_progress(quiet=True) as progress:
         for start in range(0, len(paths), BATCH):
             pixels = load_inputs(paths[start : start + BATCH], settings.image_size)
-            parts.append(channel_means(teacher(torch.from_numpy(to_input(pixels)))).numpy())
+            parts.append(channel_statistics(teacher(torch.from_numpy(to_input(pixels)))).numpy())
             progress("teacher features", start + len(parts[-1]), len(paths))
     if cache is not None:
         with cache.open("wb") as file:

@@ -16,7 +16,7 @@ from snlad.data.roi import FittedRois
 from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel
 from snlad.models.detector import Detector
-from snlad.models.statistics import channel_means
+from snlad.models.statistics import channel_statistics
 from snlad.pyramid import Pyramid
 
 
@@ -126,7 +126,7 @@ class Inspector:
         """The class that the model answers and the distances behind it, a picture each."""
         if self._class_answer is None:
             return [(None, None)] * len(teacher[0])
-        distances = self._class_answer.distances(channel_means(teacher).cpu().numpy())
+        distances = self._class_answer.distances(channel_statistics(teacher).cpu().numpy())
         return [
             (None if limits is None else limits.answer(self._class_answer.names, row), row)
             for row in distances

@@ -166,7 +166,9 @@ def load_model(
     detector = build_detector(card.config, student, maps)
     load_module(detector, artifact.arrays(_WEIGHTS), "", folder)
     rois = {name: read_roi(*mask) for name, mask in masks.items()}
-    answer = _read_answer(artifact, sorted(card.classes)) if _CLASSES in artifact.files else None
+    answer = None
+    if _CLASSES in artifact.files:
+        answer = _read_answer(artifact, sorted(card.classes), 2 * detector.teacher.channels[-1])
     return LoadedModel(detector.eval(), card, rois, artifact.identity, answer)
 
 
@@ -198,14 +200,14 @@ def _read_card(artifact: Artifact, folder: Path) -> tuple[ModelCard, dict[str, t
     return card, masks
 
 
-def _read_answer(artifact: Artifact, names: Sequence[str]) -> ClassAnswer:
+def _read_answer(artifact: Artifact, names: Sequence[str], width: int) -> ClassAnswer:
     arrays = artifact.arrays(_CLASSES)
-    try:
-        return ClassAnswer(tuple(names), **arrays)
-    except TypeError:
+    wanted = {"transform": (width, width), "means": (len(names), width)}
+    if (found := {name: array.shape for name, array in arrays.items()}) != wanted:
         raise ArtifactError(
-            f"{_CLASSES} holds {', '.join(arrays)}, not what tells classes apart; train again"
-        ) from None
+            f"{_CLASSES} holds {found}, not what tells classes apart ({wanted}); train again"
+        )
+    return ClassAnswer(tuple(names), **arrays)
 
 
 def _format_roi(roi: NDArray[np.bool_]) -> bytes:

@@ -1,8 +1,8 @@
 """Which product class a picture belongs to, or none, without a label: from its teacher features.
 
-Each picture is the mean of the frozen teacher's features over all locations and levels. Classes are
-Gaussians of one covariance, so the squared Mahalanobis distance to the nearest mean decides, and a
-picture far from all of them belongs to none.
+Each picture is mean and spread of the frozen teacher's deepest channels. Classes are Gaussians of
+one covariance, so the squared Mahalanobis distance to the nearest mean decides, and a picture far
+from all of them belongs to none.
 
 Source: linear discriminant analysis; covariance by Ledoit and Wolf, J. Multivariate Analysis 88
 (2004); distances for what is of no class as in Lee et al., NeurIPS 2018.
@@ -18,6 +18,9 @@ from snlad.calibration.conformal import conformal_threshold
 
 UNKNOWN_RATE = 0.01
 """Share of normal pictures of known classes that may be called unknown."""
+
+_MARGIN = 1.15
+"""On that distance: good pictures of another day lie a little farther than calibration's."""
 
 _LEARNED = 250
 """Training pictures of a class that its mean is learned from, at most."""
@@ -106,7 +109,7 @@ def find_answer_limits(
     scales = {name: max(scales.get(name, usual), 1e-12) for name in names}
     scaled = np.concatenate(list(distances.values())) / np.array([scales[name] for name in names])
     limit = conformal_threshold(scaled.min(axis=1), UNKNOWN_RATE)
-    return AnswerLimits(scales, limit.value), limit.attainable_fpr
+    return AnswerLimits(scales, _MARGIN * limit.value), limit.attainable_fpr
 
 
 @dataclass(frozen=True)

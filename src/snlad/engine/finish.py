@@ -17,7 +17,7 @@ from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
 from snlad.errors import ImageError
 from snlad.model_folder import ModelCard, save_model
-from snlad.models.statistics import channel_means
+from snlad.models.statistics import channel_statistics
 from snlad.models.weights import weights_license
 from snlad.report.curves import draw_curves
 
@@ -86,7 +86,7 @@ def _fit_classes(training: Training, samples: Sequence[Sample]) -> ClassAnswer:
     parts = []
     for start in range(0, len(chosen), _BATCH):
         teacher = training.data.whole_features(chosen[start : start + _BATCH])
-        parts.append(channel_means(teacher).cpu().numpy())
+        parts.append(channel_statistics(teacher).cpu().numpy())
         training.progress("learning the classes", start + len(parts[-1]), len(chosen))
     return fit_class_answer(np.concatenate(parts), [samples[i].class_name for i in chosen])
 
