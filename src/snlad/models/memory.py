@@ -67,7 +67,7 @@ class FeatureMemory:
             self._learn(owner, names, levels)
             return levels
         if missing:
-            levels = compute(images[missing])
+            levels = compute(_like(images[missing], images))
             self._learn(owner, [names[row] for row in missing], levels)
             known |= {names[row]: [x[i] for x in levels] for i, row in enumerate(missing)}
         rows = [found for name in names if (found := known[name]) is not None]
@@ -132,7 +132,9 @@ def _name(image: Tensor) -> str:
 
 def _stack(rows: tuple[Tensor, ...], images: Tensor) -> Tensor:
     """One level of all pictures, on the device and in the memory layout of the images."""
+    return _like(torch.stack([row.to(images.device) for row in rows]), images)
+
+
+def _like(batch: Tensor, images: Tensor) -> Tensor:
     is_last = images.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if is_last else _PLAIN
-    whole = torch.stack([row.to(images.device) for row in rows])
-    return whole.contiguous(memory_format=layout)
+    return batch.contiguous(memory_format=torch.channels_last if is_last else _PLAIN)

@@ -88,17 +88,19 @@ def run_jobs(
     """As ``run_study``, for jobs that are opened already."""
     parts, memory = parts or {}, memory or FeatureMemory()
     choose_device(device)
-    _require_parts(jobs, finished(read_rows(rows)), parts)
+    done = finished(read_rows(rows))
+    missing = [job for job in jobs if job.key not in done]
+    _require_parts(jobs, missing, parts)
     counts = {"finished": 0, "failed": 0, "elsewhere": 0}
     folder = rows.with_suffix(".runs")
-    for number, job in enumerate(jobs, start=1):
+    for number, job in enumerate(missing, start=1):
         lock = folder / f"{job.key}.lock"
         with claim(lock) as is_mine:
             if not is_mine:
                 counts["elsewhere"] += 1
                 continue
-            if job.key not in finished(read_rows(rows)):
-                logger.info("run %d of %d: %s", number, len(jobs), job.title)
+            if job.key not in finished(read_rows(rows)):  # nobody did it in the meantime
+                logger.info("run %d of %d: %s", number, len(missing), job.title)
                 given = Surroundings(
                     folder / job.key, device, parts.get(job.run.base), memory, progress
                 )
@@ -158,7 +160,7 @@ def _in_short(row: Mapping[str, Any]) -> str:
 
 
 def _require_parts(
-    jobs: Sequence[Job], done: Mapping[str, Any], parts: Mapping[str, MakeParts]
+    jobs: Sequence[Job], missing: Sequence[Job], parts: Mapping[str, MakeParts]
 ) -> None:
     with_own = {job.run.base for job in jobs if job.run.own}
     for name in parts:
@@ -166,8 +168,8 @@ def _require_parts(
             raise UsageError(
                 f"parts are given for {name!r}, which is no trial with  own = [...]  of this study"
             )
-    for job in jobs:
-        if job.run.own and job.run.base not in parts and job.key not in done:
+    for job in missing:
+        if job.run.own and job.run.base not in parts:
             raise UsageError(
                 f"trial {job.run.base!r} has parts of its own ({', '.join(job.run.own)}); run it "
                 "from Python with run_study(..., parts=...), or leave it out with --only"
