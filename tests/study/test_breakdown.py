@@ -111,3 +111,47 @@ def test_every_defect_with_a_mask_is_in_one_quarter(tmp_path_factory, shares):
     groups = [g for g in Breakdown([sample("a"), *defects], {}).groups if g.kind == "defect area"]
     together = sum(group.members.astype(int) for group in groups)
     assert together.tolist() == [0] + [1] * len(shares)
+
+
+def test_all_defects_together_have_the_image_auroc_of_an_evaluation(shared_data):
+    from snlad.data.opening import open_dataset
+    from snlad.metrics.evaluator import Evaluator
+
+    samples = open_dataset(shared_data).test
+    scores = np.random.default_rng(0).normal(0, 1, len(samples)).tolist()
+    whole = Evaluator()
+    for one, score in zip(samples, scores, strict=True):
+        whole.add(
+            one.class_name,
+            score=score,
+            is_anomalous=one.is_anomalous,
+            anomaly_map=None,
+            mask=None,
+        )
+    breakdown = Breakdown(samples, {"grey": ["any"], "dark": ["any"]})
+    (trait,) = [group for group in breakdown.groups if group.kind == "trait"]
+    expected = whole.table().mean.image_auroc
+    assert breakdown.auroc(scores, trait) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(0, 3), min_size=8, max_size=8))
+@settings(deadline=None, derandomize=True, max_examples=25)
+def test_a_group_is_ranked_as_every_pair_says(scores):
+    """Ties among few distinct scores count half."""
+    breakdown = Breakdown(SAMPLES, {})
+    for group in breakdown.groups:
+        by_class = []
+        for name in "ab":
+            normals = [
+                x
+                for x, one in zip(scores, SAMPLES, strict=True)
+                if one.class_name == name and not one.is_anomalous
+            ]
+            defects = [
+                x
+                for x, one, member in zip(scores, SAMPLES, group.members, strict=True)
+                if one.class_name == name and member
+            ]
+            wins = [(d > n) + (d == n) / 2 for d in defects for n in normals]
+            by_class += [sum(wins) / len(wins)] if wins else []
+        assert breakdown.auroc(scores, group) == pytest.approx(sum(by_class) / len(by_class))

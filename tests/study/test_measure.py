@@ -5,14 +5,18 @@ import torch
 from torch import nn
 
 from snlad.build import build_loss, build_teacher
+from snlad.config import merge_settings
 from snlad.data.opening import open_dataset
 from snlad.engine.evaluate import evaluate
+from snlad.engine.evaluation import Evaluation
+from snlad.engine.scored import ScoredPicture
 from snlad.engine.train import OwnParts, train
 from snlad.errors import ConfigError
-from snlad.metrics.scores import METRICS
+from snlad.metrics.scores import METRICS, ScoreRow, ScoreTable
 from snlad.models.memory import FeatureMemory
 from snlad.predict import load
 from snlad.study.jobs import choose_classes
+from snlad.study.measure import Measured, join_tables
 from snlad.study.rows import read_rows
 from snlad.study.run import Outcome, run_study
 
@@ -153,18 +157,62 @@ def test_parts_that_the_plan_does_not_name_are_an_error_row(tiny_study, tmp_path
 
 def test_a_training_that_cannot_go_on_is_an_error_row_and_leaves_nothing(tiny_study, tmp_path):
     wild = {"train": {"learning_rate": 1e30, "clip_norm": 1e38, "precision": "float32"}}
-    outcome, (row,) = run(tiny_study(settings=_with(tiny_study, wild)), tmp_path)
+    outcome, (row,) = run(
+        tiny_study(settings=merge_settings(tiny_study().settings, wild)), tmp_path
+    )
     assert outcome == Outcome(0, 1, 0)
     assert row["error"].startswith("training is not finite at step")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
-def _with(tiny_study, settings):
-    from snlad.config import merge_settings
-
-    return merge_settings(tiny_study().settings, settings)
-
-
 def test_a_wrong_setting_is_found_before_anything_runs(tiny_study):
     with pytest.raises(ConfigError, match="trial 'rd'"):
         tiny_study(settings={"train": {"steps": 0}})
+
+
+def test_models_of_one_class_are_joined_as_worked_by_hand():
+    """Rows are taken over; the pool ranks all image scores together; no pixel has a pool."""
+    pictures = [
+        *(picture("a", 1.0), picture("a", 3.0, "hole")),
+        *(picture("b", 2.0), picture("b", 2.5, "hole")),
+    ]
+    parts = [measured("b", 0.75), measured("a", 0.25)]
+    table = join_tables(parts, pictures)
+    assert list(table.classes) == ["a", "b"]
+    assert table.classes["a"].aupro == 0.25
+    assert table.mean.pixel_ap == 0.5
+    assert table.pooled.image_auroc == 1.0
+    assert table.pooled.aupro is None
+    assert table.pooled.pixel_auroc is None
+    assert set(table.intervals.pooled) == {"image_auroc", "image_ap", "image_f1_max"}
+
+
+def picture(class_name, score, defect_type="good"):
+    return ScoredPicture(
+        path=f"{class_name}/{score}.png",
+        sha256="0",
+        class_name=class_name,
+        defect_type=defect_type,
+        is_anomalous=defect_type != "good",
+        score=score,
+    )
+
+
+def measured(class_name, value):
+    row = ScoreRow(**dict.fromkeys(METRICS, value))
+    table = ScoreTable("snlad-v1", {class_name: row}, row)
+    return Measured(Evaluation(table, []), "label", "0" * 64, 1, 1.0, 0, 1.0, {})
+
+
+def test_epochs_give_models_of_each_class_the_steps_of_one_model(tiny_study, tmp_path):
+    settings = merge_settings(tiny_study().settings, {"train": {"epochs": 3, "batch_size": 2}})
+    trials = [{"name": n, "method": "rd", "models": n} for n in ("one", "per-class")]
+    _, rows = run(tiny_study(trials=trials, settings=settings, pictures=4), tmp_path)
+    assert [row["steps"] for row in rows] == [12, 12]
+
+
+def test_scores_are_kept_with_six_digits(tiny_study, tmp_path):
+    _, (row,) = run(tiny_study(), tmp_path)
+    for score in row["image_scores"]:
+        assert float(f"{score:.6g}") == score
+        assert len(repr(score)) <= len("-1.23456e-10")

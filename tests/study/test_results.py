@@ -146,3 +146,32 @@ def test_seeds_that_move_all_classes_alike_widen_the_interval():
     values = np.repeat(random.normal(0, 0.1, (1, 6)), 40, axis=0)
     low, high = paired_interval(values)
     assert high - low == pytest.approx(4 * values[0].std() / np.sqrt(6), rel=0.2)
+
+
+NUMBER = st.one_of(st.none(), st.floats(0, 1))
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"a": NUMBER, "b": NUMBER, "c": NUMBER}), max_size=4),
+    st.lists(st.fixed_dictionaries({"b": NUMBER, "c": NUMBER, "d": NUMBER}), max_size=4),
+    st.integers(0, 2),
+)
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_a_difference_is_what_a_plain_loop_over_classes_and_seeds_gives(ours, theirs, shift):
+    """Classes count where they are defined in every seed that both trials have."""
+    after = result(*(row(seed, **numbers) for seed, numbers in enumerate(ours)))
+    before = result(*(row(seed + shift, **numbers) for seed, numbers in enumerate(theirs)))
+    seeds = [seed for seed in range(len(ours)) if 0 <= seed - shift < len(theirs)]
+    by_class = []
+    for name in ("b", "c"):
+        pairs = [(ours[seed][name], theirs[seed - shift][name]) for seed in seeds]
+        if pairs and all(None not in pair for pair in pairs):
+            by_class.append([a - b for a, b in pairs])
+    found = subtract(after, before, "aupro")
+    assert (found is None) == (not by_class)
+    if found is not None:
+        values = [value for some in by_class for value in some]
+        assert found.mean == pytest.approx(sum(values) / len(values))
+        assert (found.classes, found.seeds) == (len(by_class), len(seeds))
+        opposite = subtract(before, after, "aupro")
+        assert opposite.mean == pytest.approx(-found.mean)

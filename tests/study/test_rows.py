@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -115,3 +116,19 @@ def test_a_claim_holds_until_its_process_is_gone_however_it_goes(tmp_path):
         other.wait()
         with claim(lock) as is_mine:
             assert is_mine
+
+
+def test_a_claim_outlives_the_removal_of_its_empty_folder(tmp_path, monkeypatch):
+    lock, calls = tmp_path / "runs" / "key.lock", []
+    mkdir = Path.mkdir
+
+    def removed_at_once(path, **options):
+        mkdir(path, **options)
+        calls.append(path)
+        if len(calls) < 3:
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", removed_at_once)
+    with claim(lock) as is_mine:
+        assert is_mine
+    assert len(calls) == 3

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -131,6 +133,18 @@ def test_what_another_process_is_at_work_on_is_left_to_it(tiny_study, measured, 
         assert run_study(plan, rows) == Outcome(1, 0, 1)
     assert measured == ["snl, seed 0"]
     assert run_study(plan, rows) == Outcome(1, 0, 0)
+
+
+def test_two_runners_at_once_share_a_study_and_compute_nothing_twice(tiny_study, measured, rows):
+    """Locks are held by open files: two threads meet them as two processes do."""
+    plan = tiny_study(trials=TWO, seeds=range(5))
+    measured.then = lambda _title: time.sleep(0.02)
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda _: run_study(plan, rows), range(2)))
+    assert sum(outcome.finished for outcome in outcomes) == 10
+    assert min(outcome.finished for outcome in outcomes) > 0
+    assert len(measured) == len(set(measured)) == len(read_rows(rows)) == 10
+    assert [path.name for path in rows.parent.iterdir()] == ["tiny.jsonl"]
 
 
 def test_parts_must_fit_the_plan(tiny_study, measured, rows):

@@ -66,7 +66,7 @@ class Breakdown:
         Returns:
             The plain mean over the classes of the group, in [0, 1]; NaN without any.
         """
-        known = np.array([np.nan if score is None else score for score in scores])
+        known = np.array([np.nan if one is None else one for one in scores], dtype=np.float64)
         is_read = ~np.isnan(known)
         values = []
         for name in self.classes(group):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,12 @@ def describe_origin(device: str, settings: TrainConfig) -> dict[str, Any]:
     }
 
 
+@cache
 def find_commit(checkout: Path) -> str | None:
-    """A checkout's short commit, with a plus where ``src`` differs; ``None`` outside of one."""
+    """A checkout's short commit, with a plus where ``src`` differs; ``None`` outside of one.
+
+    Asked once: what is committed while a study runs is not the code that it runs.
+    """
     if not (checkout / ".git").exists():
         return None
     name, changed = (

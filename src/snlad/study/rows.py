@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -65,8 +65,7 @@ def claim(file: Path) -> Iterator[bool]:
 
     The lock ends with the process, however that ends. On Windows nothing is locked.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("ab") as held:
+    with _open_lock(file) as held:
         try:
             if sys.platform != "win32":
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,6 +73,14 @@ def claim(file: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def _open_lock(file: Path) -> BinaryIO:
+    """Open a file in a folder that another process removes whenever it finds it empty."""
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return file.open("ab")
 
 
 @contextmanager
