@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -111,6 +112,21 @@ def _expand_rle(text: str) -> list[int]:
 def expand_rle() -> Callable[[str], list[int]]:
     """Run lengths of COCO's text, one character after the other, as ``rleFrString`` reads it."""
     return _expand_rle
+
+
+@pytest.fixture
+def snlad(monkeypatch, capsys):
+    """Run the command line in this process: (exit code, stdout, stderr)."""
+    from snlad.cli import app
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["snlad", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

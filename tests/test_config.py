@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snlad.config import digest, make_config, parse_config, read_config
+from snlad.config import digest, make_config, merge_settings, parse_config, read_config
 from snlad.errors import ConfigError
 from snlad.sections import DEFAULT_STEPS
 
@@ -125,6 +125,14 @@ def test_a_run_has_default_steps_unless_epochs_are_given():
     assert train.total_steps(33) == 8
 
 
+def test_of_merged_settings_the_later_length_counts():
+    short, long = {"train": {"steps": 5, "batch_size": 2}}, {"train": {"epochs": 6}}
+    assert merge_settings(short, long) == {"train": {"epochs": 6, "batch_size": 2}}
+    assert merge_settings(long, short) == {"train": {"steps": 5, "batch_size": 2}}
+    both = {"train": {"steps": 5, "epochs": 6}}
+    assert merge_settings(short, both) == {"train": {"steps": 5, "epochs": 6, "batch_size": 2}}
+
+
 def test_epochs_of_fewer_pictures_than_a_batch_still_step():
     assert make_config("rd", train={"epochs": 2, "batch_size": 8}).train.total_steps(3) == 2
 
@@ -220,7 +228,7 @@ def test_the_commented_config_shows_every_key_with_its_default():
 
 
 def test_every_config_in_the_repository_is_valid():
-    for path in (Path(__file__).parents[1] / "configs").rglob("*.toml"):
+    for path in (Path(__file__).parents[1] / "configs").glob("*.toml"):
         read_config(path)
 
 

@@ -81,7 +81,7 @@ def make_config(method: str = "rd-snl", **overrides: Any) -> Config:
     Raises:
         ConfigError: an unknown key, a wrong type or a value out of range.
     """
-    return parse_config(_merge(method_defaults(method), overrides))
+    return parse_config(merge_settings(method_defaults(method), overrides))
 
 
 def parse_config(settings: Mapping[str, Any]) -> Config:
@@ -120,7 +120,19 @@ def read_config(path: Path | None, method: str | None = None, seed: int | None =
     name = method or named or "rd-snl"
     if seed is not None:
         settings["seed"] = seed
-    return parse_config(_merge(method_defaults(str(name)), settings))
+    return parse_config(merge_settings(method_defaults(str(name)), settings))
+
+
+def merge_settings(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings in which ``over`` wins; giving steps drops epochs and the reverse."""
+    merged = dict(base)
+    for given, dropped in (("steps", "epochs"), ("epochs", "steps")):
+        if given in over and dropped not in over:
+            merged.pop(dropped, None)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge_settings(merged[key], value) if nested else value
+    return merged
 
 
 def digest(value: Any) -> str:
@@ -139,12 +151,3 @@ def _read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ConfigError(f"--config {path} is not a table of settings; see configs/ for examples")
     return settings
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mapping in which ``over`` wins; giving steps drops epochs and the reverse."""
-    merged = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged

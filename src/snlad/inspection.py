@@ -16,6 +16,7 @@ from snlad.data.roi import FittedRois
 from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel
 from snlad.models.detector import Detector
+from snlad.models.memory import FeatureMemory, remember
 from snlad.models.statistics import channel_statistics
 from snlad.pyramid import Pyramid
 
@@ -66,6 +67,10 @@ class Inspector:
         other._detector = copy(self._detector)
         other._detector.score, other._detector.kernel_px = protocol.score, protocol.kernel_px
         return other
+
+    def remember(self, memory: FeatureMemory | None) -> None:
+        """Look the teacher's features up from now on; ``None`` computes them every time."""
+        remember(self._detector.teacher, memory)
 
     @torch.inference_mode()
     def inspect(

@@ -18,6 +18,7 @@ from snlad.inspection import Found, Inspector
 from snlad.metrics.protocols import Protocol
 from snlad.model_folder import LoadedModel, ModelCard, find_model, load_model
 from snlad.models.detector import MapFunction
+from snlad.models.memory import FeatureMemory
 from snlad.types import MAP_SIZE, Prediction
 
 _BATCH = 8
@@ -107,6 +108,13 @@ class Model:
         other = copy(self)
         other._inspector = self._inspector.under(protocol)
         return other
+
+    def remember(self, memory: FeatureMemory | None) -> None:
+        """Look the teacher's features of pictures up that were seen before, by any model.
+
+        Scores then differ in their last digits at most. ``None`` computes every picture again.
+        """
+        self._inspector.remember(memory)
 
     def _predict(self, picture: Picture, stated: str | None, found: Found | None) -> Prediction:
         known: dict[str, Any] = {"class_name": stated, "reason": picture.fault, "pred_score": None}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from snlad.cli.app import main
 main()
 """
 
+EXAMPLE = Path(__file__).parents[2] / "configs" / "studies" / "example.toml"
+
 
 def snlad(*words: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", BLOCKED, *map(str, words)]
@@ -34,11 +37,13 @@ def snlad(*words: object) -> subprocess.CompletedProcess:
         ["predict", "{run}", "{data}", "--out", "{tmp}/out"],
         ["report", "{run}"],
         ["probe", "{run}", "{data}"],
+        ["study", "{plan}", "--data", "{data}", "--rows", "{tmp}/rows.jsonl"],
         ["weights", "import", "{tmp}/x.pth"],
     ],
 )
 def test_a_verb_that_needs_torch_prints_the_install_line(words, trained_run, shared_data, tmp_path):
-    done = snlad(*(word.format(data=shared_data, run=trained_run, tmp=tmp_path) for word in words))
+    places = {"data": shared_data, "run": trained_run, "tmp": tmp_path, "plan": EXAMPLE}
+    done = snlad(*(word.format(**places) for word in words))
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == (
         f"snlad: snlad {words[0]} needs the extra 'train': run  pip install 'snlad[train]'"
@@ -59,3 +64,9 @@ def test_maps_of_another_method_are_scored_without_torch(shared_data, tmp_path):
     done = snlad("evaluate", "--maps", tmp_path, shared_data)
     assert done.returncode == 0, done.stderr
     assert "0.500" in done.stdout
+
+
+def test_the_runs_of_a_study_can_be_listed_without_torch(shared_data, tmp_path):
+    done = snlad("study", EXAMPLE, "--data", shared_data, "--rows", tmp_path / "r.jsonl", "--list")
+    assert done.returncode == 0, done.stderr
+    assert "0 of 8 runs" in done.stdout

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snlad.report.formats import Table, html_table, latex_table, markdown_table
+from snlad.report.formats import (
+    Table,
+    html_table,
+    latex_page,
+    latex_table,
+    markdown_page,
+    markdown_table,
+)
 
 PLAIN = Table("t", "n", ("class", "a", "b"), [("grey", "+0.5", "-"), ("long name", "-1.25", "7")])
 HOSTILE = (
@@ -40,6 +47,24 @@ def test_latex_worked_by_hand():
         "long name & $-$1.25 & 7 \\\\\n"
         "\\hline\n"
         "\\end{tabular}"
+    )
+
+
+def test_a_spread_needs_no_package_of_latex():
+    table = Table("t", "n", ("a", "b"), [("x", "0.5 ± 0.1")])
+    assert r"x & 0.5 $\pm$ 0.1 \\" in latex_table(table)
+    assert "| x   | 0.5 ± 0.1 |" in markdown_table(table)
+
+
+def test_a_page_of_tables_worked_by_hand():
+    empty = Table("none_", "nothing <here>")
+    table = Table("t", "n", ("a", "b"), [("x", "1")])
+    assert markdown_page("a|b", ["one & all"], [empty, table]) == (
+        "# a\\|b\n\none &amp; all\n\n## none\\_\n\nnothing &lt;here>\n\n"
+        "## t\n\nn\n\n| a   |   b |\n| --- | --: |\n| x   |   1 |\n"
+    )
+    assert latex_page(["one & all"], [empty]) == (
+        "one \\& all\n\n\\paragraph{none\\_} nothing \\textless{}here\\textgreater{}\n"
     )
 
 

@@ -21,6 +21,7 @@ from snlad.cli import (
     predict,
     probe,
     report,
+    study,
     train,
     weights,
 )
@@ -53,6 +54,7 @@ app.command("calibrate")(calibrate.run)
 app.command("probe")(probe.run)
 app.command("predict")(predict.run)
 app.command("report")(report.run)
+app.command("study")(study.run)
 app.command("demo")(demo.run)
 app.add_typer(data.app, name="data", help="Look at a data set before training on it.")
 app.add_typer(weights.app, name="weights", help="Teacher weights of your own.")

@@ -53,5 +53,7 @@ def _plain_lines() -> Progress:
         spent = now - begin
         left = f", {spent / done * (total - done):.0f} s left" if 0 < done < total else ""
         typer.echo(f"{label}: {done}/{total}, {spent:.0f} s{left}", err=True)
+        if done == total:  # the same part of the next run starts its own clock
+            del started[label], last[label]
 
     return show

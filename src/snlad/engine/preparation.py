@@ -20,6 +20,7 @@ from snlad.engine.training_data import TrainingData
 from snlad.errors import DataError
 from snlad.models.cram import initialise_centers
 from snlad.models.detector import Detector, MapFunction
+from snlad.models.memory import FeatureMemory, remember
 from snlad.models.weights import load_pretrained, weights_digest
 from snlad.types import MAP_SIZE, Progress
 
@@ -97,6 +98,7 @@ def prepare(
     *,
     progress: Progress,
     stop: Sequence[int],
+    memory: FeatureMemory | None = None,
 ) -> Training:
     """Build the networks from the seed, fill the teacher and the caches.
 
@@ -107,6 +109,7 @@ def prepare(
     torch.manual_seed(config.seed)
     detector = build_detector(config, own.student, own.maps)
     load_pretrained(detector.teacher, config.teacher.weights)
+    remember(detector.teacher, memory)
     hardware.place(detector)
     masks = FittedRois(rois, config.image_size)
     data = TrainingData(

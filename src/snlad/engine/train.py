@@ -26,6 +26,7 @@ from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.errors import TrainingError
 from snlad.models.cram import Cram
+from snlad.models.memory import FeatureMemory
 from snlad.types import Progress, silent
 
 __all__ = ["OwnParts", "train"]
@@ -44,6 +45,7 @@ def train(
     own: OwnParts | None = None,
     calibration: Dataset | None = None,
     excluded: Collection[str] = (),
+    memory: FeatureMemory | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train one model on the normal training pictures of all classes together.
@@ -59,6 +61,8 @@ def train(
         calibration: normal pictures of its own to calibrate on; without them a seeded share of
             the training pictures is set aside for it (``config.calibration``).
         excluded: SHA-256 of files to use for nothing, see ``read_excluded``.
+        memory: where the teacher's features are looked up, so that several trainings on the same
+            pictures compute them once.
         progress: told how far the work is.
 
     Returns:
@@ -92,7 +96,15 @@ def train(
                 samples, given, config.calibration, config.seed, watched, excluded
             )
             training = prepare(
-                pictures, run, config, hardware, own, rois, progress=watched, stop=stop
+                pictures,
+                run,
+                config,
+                hardware,
+                own,
+                rois,
+                progress=watched,
+                stop=stop,
+                memory=memory,
             )
             pictures.save(run.path)
         with _one_value_refused():

@@ -1,7 +1,7 @@
 """The frozen teacher, and the timm network with its normalisation that a forward student shares."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import timm
@@ -71,7 +71,13 @@ class Teacher(PyramidNetwork):
     """A frozen ``PyramidNetwork``: always in eval mode, without gradients, whatever is asked.
 
     ``snlad.models.weights.load_pretrained`` fills it.
+
+    Attributes:
+        memory: where it looks features up, see ``snlad.models.memory.remember``; gets images and
+            the function that computes levels.
     """
+
+    memory: Callable[[Tensor, Callable[[Tensor], list[Tensor]]], list[Tensor]] | None = None
 
     def __init__(
         self,
@@ -96,7 +102,9 @@ class Teacher(PyramidNetwork):
     @torch.no_grad()
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         """Levels (B, C, H, W), finest first, of images in [0, 1]; no gradient reaches them."""
-        return super().forward(images)
+        if self.memory is None:
+            return super().forward(images)
+        return self.memory(images, super().forward)
 
 
 def published(name: str) -> PretrainedCfg:

@@ -1,8 +1,11 @@
 """A value as a cell of a table: a name stays text in CSV, HTML, LaTeX and Markdown."""
 
+import csv
 import html
+import io
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _FORMULA = "=+-@"
 _STARTS = re.compile(r"([;\t\r\n])")
@@ -51,6 +54,13 @@ def csv_cell(value: str | float | bool | None) -> str | float:
             return first + "".join(f"'{p}" if _starts_with(p, _FORMULA) else p for p in rest)
         case _:
             return value
+
+
+def csv_text(lines: Iterable[Iterable[str | float | bool | None]]) -> str:
+    """A whole CSV file, every text quoted."""
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(map(csv_cell, row) for row in lines)
+    return text.getvalue()
 
 
 def html_cell(text: str) -> str:

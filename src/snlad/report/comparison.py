@@ -4,14 +4,12 @@ All functions take ``Comparison.to_dict()`` of ``snlad.engine.compare``.
 """
 
 import base64
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from snlad.metrics.scores import METRICS
-from snlad.report.cells import csv_cell, html_cell, latex_cell, markdown_cell
-from snlad.report.formats import Table, html_table, latex_table, markdown_table
+from snlad.report.cells import csv_text, html_cell
+from snlad.report.formats import Table, html_table, latex_page, markdown_page
 from snlad.report.tables import HEADS
 
 _NAMES = {"mean": "mean over classes", "pooled": "pooled"}
@@ -39,20 +37,12 @@ Content = Mapping[str, Any]
 
 def format_markdown(comparison: Content) -> str:
     """For a terminal, a merge request or a README."""
-    parts = ["# Comparison: B against A", *map(markdown_cell, _facts(comparison))]
-    for table in _tables(comparison):
-        parts += [f"## {table.title}", markdown_cell(table.note)]
-        parts += [markdown_table(table)] * bool(table.rows)
-    return "\n\n".join(parts) + "\n"
+    return markdown_page("Comparison: B against A", _facts(comparison), _tables(comparison))
 
 
 def format_latex(comparison: Content) -> str:
     r"""Paragraphs and ``tabular`` environments to ``\input``."""
-    parts = [*map(latex_cell, _facts(comparison))]
-    for table in _tables(comparison):
-        parts.append(rf"\paragraph{{{latex_cell(table.title)}}} {latex_cell(table.note)}")
-        parts += [latex_table(table)] * bool(table.rows)
-    return "\n\n".join(parts) + "\n"
+    return latex_page(_facts(comparison), _tables(comparison))
 
 
 def html_parts(comparison: Content, pictures: Iterable[bytes] = ()) -> Iterator[str]:
@@ -85,20 +75,14 @@ def numbers_csv(comparison: Content) -> str:
         for metric in METRICS:
             ends = intervals[row].get(metric, (None, None))
             lines.append((*row, metric, a[row][metric], b[row][metric], difference[metric], *ends))
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def flips_csv(comparison: Content) -> str:
     """One line a picture whose verdict flips; without thresholds there is none."""
     flips = enumerate(comparison["flips"] or ())
     lines = [(number, *(flip[field] for field in _FLIP_FIELDS)) for number, flip in flips]
-    return _csv([("number", *_FLIP_FIELDS), *lines])
-
-
-def _csv(lines: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(map(csv_cell, row) for row in lines)
-    return text.getvalue()
+    return csv_text([("number", *_FLIP_FIELDS), *lines])
 
 
 def _facts(comparison: Content) -> list[str]:

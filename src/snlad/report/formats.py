@@ -1,6 +1,6 @@
-"""One table in Markdown, LaTeX and HTML."""
+"""One table, or a page of them, in Markdown and LaTeX; a table in HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from snlad.report.cells import html_cell, latex_cell, markdown_cell
@@ -23,6 +23,24 @@ class Table:
     heads: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     names: int = 1
+
+
+def markdown_page(title: str, facts: Iterable[str], tables: Iterable[Table]) -> str:
+    """A title, a line a fact, and all tables, for a terminal, a merge request or a README."""
+    parts = [f"# {markdown_cell(title)}", *map(markdown_cell, facts)]
+    for table in tables:
+        parts += [f"## {markdown_cell(table.title)}", markdown_cell(table.note)]
+        parts += [markdown_table(table)] * bool(table.rows)
+    return "\n\n".join(parts) + "\n"
+
+
+def latex_page(facts: Iterable[str], tables: Iterable[Table]) -> str:
+    r"""Paragraphs and ``tabular`` environments to ``\input``."""
+    parts = [*map(latex_cell, facts)]
+    for table in tables:
+        parts.append(rf"\paragraph{{{latex_cell(table.title)}}} {latex_cell(table.note)}")
+        parts += [latex_table(table)] * bool(table.rows)
+    return "\n\n".join(parts) + "\n"
 
 
 def markdown_table(table: Table) -> str:
@@ -65,7 +83,7 @@ def latex_table(table: Table) -> str:
 
 
 def _with_signs(number: str) -> str:
-    return number.replace("-", "$-$").replace("+", "$+$")
+    return number.replace("-", "$-$").replace("+", "$+$").replace("±", r"$\pm$")
 
 
 def html_table(table: Table) -> str:

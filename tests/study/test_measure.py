@@ -1,0 +1,218 @@
+"""One run from pictures to numbers: they are those of train and evaluate, for any kind of trial."""
+
+import pytest
+import torch
+from torch import nn
+
+from snlad.build import build_loss, build_teacher
+from snlad.config import merge_settings
+from snlad.data.opening import open_dataset
+from snlad.engine.evaluate import evaluate
+from snlad.engine.evaluation import Evaluation
+from snlad.engine.scored import ScoredPicture
+from snlad.engine.train import OwnParts, train
+from snlad.errors import ConfigError
+from snlad.metrics.scores import METRICS, ScoreRow, ScoreTable
+from snlad.models.memory import FeatureMemory
+from snlad.predict import load
+from snlad.study.jobs import choose_classes
+from snlad.study.measure import Measured, join_tables
+from snlad.study.rows import read_rows
+from snlad.study.run import Outcome, run_study
+
+
+def run(study, tmp_path, name="rows", **options):
+    path = tmp_path / f"{name}.jsonl"
+    outcome = run_study(study, path, **options)
+    return outcome, read_rows(path)
+
+
+def close(first, second):
+    return first == pytest.approx(second, rel=1e-5, abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def direct(shared_data, tiny_settings, tmp_path_factory):
+    """The same run without a study or a memory."""
+    from snlad.config import make_config
+
+    data = open_dataset(shared_data)
+    folder = tmp_path_factory.mktemp("direct") / "run"
+    return evaluate(load(train(data, folder, make_config("rd", **tiny_settings))), data)
+
+
+def test_the_numbers_are_those_of_train_and_evaluate(tiny_study, tmp_path, direct):
+    memory = FeatureMemory(tmp_path / "features")
+    plan = tiny_study(probes=3)
+    outcome, (row,) = run(plan, tmp_path, memory=memory)
+    assert outcome == Outcome(1, 0, 0)
+    expected = direct.to_dict()
+    assert row["scores"]["data"] == expected["data"]
+    assert row["image_scores"] == pytest.approx([p.score for p in direct.pictures], rel=1e-5)
+    for part in ("mean", "pooled"):
+        assert close(row["scores"][part], expected[part])
+    assert (row["steps"], row["train_features"], row["notes"]) == (4, 10, [])
+    assert row["probes"]["mixups"] == 3
+    assert row["train_seconds"] > 0
+    assert row["evaluate_seconds"] > 0
+
+    computed = memory.computed
+    _, (again,) = run(plan, tmp_path, "again", memory=memory)
+    assert memory.computed == computed >= 18
+    assert again["train_features"] == 0
+    assert close(again["scores"]["mean"], row["scores"]["mean"])
+    assert again["image_scores"] == pytest.approx(row["image_scores"], rel=1e-5)
+    assert close(again["probes"], row["probes"])
+    assert again["key"] == row["key"]
+
+
+def test_a_model_for_each_class_gives_one_row_for_the_whole_set(
+    tiny_study, tmp_path, shared_data, tiny_settings
+):
+    trial = {"name": "each", "method": "rd", "models": "per-class", "pictures": 3}
+    _, (row,) = run(tiny_study(trials=[trial], probes=3), tmp_path)
+    scores = row["scores"]
+    assert list(scores["classes"]) == ["dark", "grey"] == row["classes"]
+    assert row["steps"] == 8
+    assert row["probes"] == {}
+    assert all(scores["classes"]["dark"][metric] is not None for metric in METRICS)
+    for metric in METRICS:
+        parts = [scores["classes"][name][metric] for name in ("dark", "grey")]
+        assert scores["mean"][metric] == pytest.approx(sum(parts) / 2)
+    assert scores["pooled"]["image_auroc"] is not None
+    assert scores["pooled"]["pixel_auroc"] is None
+
+    alone = {"name": "alone", "method": "rd", "classes": ["grey"], "pictures": 3}
+    _, (grey,) = run(tiny_study(trials=[alone]), tmp_path, "grey")
+    assert close(grey["scores"]["classes"]["grey"], scores["classes"]["grey"])
+    test = open_dataset(shared_data).test
+    assert len(row["image_scores"]) == len(test)
+    of_grey = [
+        score
+        for sample, score in zip(test, row["image_scores"], strict=True)
+        if sample.class_name == "grey"
+    ]
+    assert of_grey == pytest.approx(grey["image_scores"], rel=1e-5)
+    assert len(choose_classes(open_dataset(shared_data), ["grey"]).test) == len(of_grey)
+
+
+def test_a_picture_that_cannot_be_read_leaves_its_place_empty(tiny_study, tiny_data, tmp_path):
+    (tiny_data / "dark/test/spot/1.png").write_bytes(b"no picture")
+    _, (row,) = run(tiny_study(data=tiny_data), tmp_path)
+    test = open_dataset(tiny_data).test
+    empty = [s.path.name for s, x in zip(test, row["image_scores"], strict=True) if x is None]
+    assert empty == ["1.png"]
+    assert row["notes"][0].startswith("left out: ")
+
+
+class Rebuild(nn.Module):
+    """A student of the user's own."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.levels = nn.ModuleList(nn.Conv2d(c, c, 1) for c in channels)
+
+    def forward(self, _images, teacher):
+        return [layer(level) for layer, level in zip(self.levels, teacher, strict=True)]
+
+
+def own_parts(config):
+    torch.manual_seed(config.seed)
+    student = Rebuild(build_teacher(config).channels)
+    maps = {
+        "error": lambda t, s, size: nn.functional.interpolate(
+            (t[0] - s[0]).square().mean(1, keepdim=True), size=size
+        )
+    }
+    return OwnParts(student, build_loss(config), maps)
+
+
+def test_own_parts_are_made_anew_for_each_model(tiny_study, tmp_path):
+    made = []
+
+    def make(config):
+        made.append(config.seed)
+        return own_parts(config)
+
+    trials = [
+        {"name": "rd", "method": "rd"},
+        {"name": "mine", "method": "rd", "own": ["student", "loss", "maps"]},
+    ]
+    plan = tiny_study(trials=trials, grid={"models": ["one", "per-class"]}, seeds=[3])
+    outcome, rows = run(plan, tmp_path, parts={"mine": make})
+    assert outcome == Outcome(4, 0, 0)
+    assert made == [3, 3, 3]
+    mine = [row for row in rows if row["own"]]
+    assert [row["trial"] for row in mine] == ["mine models=one", "mine models=per-class"]
+    assert mine[0]["label"] == "own student, loss, maps on the settings of rd"
+    assert all(row["scores"]["mean"]["aupro"] is not None for row in mine)
+
+
+def test_parts_that_the_plan_does_not_name_are_an_error_row(tiny_study, tmp_path):
+    trials = [{"name": "mine", "method": "rd", "own": ["loss"]}]
+    outcome, (row,) = run(tiny_study(trials=trials), tmp_path, parts={"mine": own_parts})
+    assert outcome == Outcome(0, 1, 0)
+    assert row["error"].startswith("trial 'mine' was given own student, loss, maps, its plan says")
+
+
+def test_a_training_that_cannot_go_on_is_an_error_row_and_leaves_nothing(tiny_study, tmp_path):
+    wild = {"train": {"learning_rate": 1e30, "clip_norm": 1e38, "precision": "float32"}}
+    outcome, (row,) = run(
+        tiny_study(settings=merge_settings(tiny_study().settings, wild)), tmp_path
+    )
+    assert outcome == Outcome(0, 1, 0)
+    assert row["error"].startswith("training is not finite at step")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_a_wrong_setting_is_found_before_anything_runs(tiny_study):
+    with pytest.raises(ConfigError, match="trial 'rd'"):
+        tiny_study(settings={"train": {"steps": 0}})
+
+
+def test_models_of_one_class_are_joined_as_worked_by_hand():
+    """Rows are taken over; the pool ranks all image scores together; no pixel has a pool."""
+    pictures = [
+        *(picture("a", 1.0), picture("a", 3.0, "hole")),
+        *(picture("b", 2.0), picture("b", 2.5, "hole")),
+    ]
+    parts = [measured("b", 0.75), measured("a", 0.25)]
+    table = join_tables(parts, pictures)
+    assert list(table.classes) == ["a", "b"]
+    assert table.classes["a"].aupro == 0.25
+    assert table.mean.pixel_ap == 0.5
+    assert table.pooled.image_auroc == 1.0
+    assert table.pooled.aupro is None
+    assert table.pooled.pixel_auroc is None
+    assert set(table.intervals.pooled) == {"image_auroc", "image_ap", "image_f1_max"}
+
+
+def picture(class_name, score, defect_type="good"):
+    return ScoredPicture(
+        path=f"{class_name}/{score}.png",
+        sha256="0",
+        class_name=class_name,
+        defect_type=defect_type,
+        is_anomalous=defect_type != "good",
+        score=score,
+    )
+
+
+def measured(class_name, value):
+    row = ScoreRow(**dict.fromkeys(METRICS, value))
+    table = ScoreTable("snlad-v1", {class_name: row}, row)
+    return Measured(Evaluation(table, []), "label", "0" * 64, 1, 1.0, 0, 1.0, {})
+
+
+def test_epochs_give_models_of_each_class_the_steps_of_one_model(tiny_study, tmp_path):
+    settings = merge_settings(tiny_study().settings, {"train": {"epochs": 3, "batch_size": 2}})
+    trials = [{"name": n, "method": "rd", "models": n} for n in ("one", "per-class")]
+    _, rows = run(tiny_study(trials=trials, settings=settings, pictures=4), tmp_path)
+    assert [row["steps"] for row in rows] == [12, 12]
+
+
+def test_scores_are_kept_with_six_digits(tiny_study, tmp_path):
+    _, (row,) = run(tiny_study(), tmp_path)
+    for score in row["image_scores"]:
+        assert float(f"{score:.6g}") == score
+        assert len(repr(score)) <= len("-1.23456e-10")
