@@ -42,7 +42,7 @@ def choose(peer: str, teacher: Teacher, steps: int | None, seen: int) -> dict[st
     levels = LEVELS.get(peer, slice(None))
     channels = teacher.channels[levels]
     own: dict[str, dict[str, Any]] = {
-        "patchcore": {"num_neighbors": 9, "coreset_ratio": 0.1, "kept": 15_000, "pool": 400_000},
+        "patchcore": {"num_neighbors": 9, "coreset_ratio": 0.1, "kept": 15_000, "pool": 300_000},
         "padim": {"n_features": min(100, sum(channels))},
         "stfpm": {"steps": steps or max(1, seen // 32), "batch_size": 32},
         "dfm": {"pooling_kernel_size": 2, "pca_level": 0.97, "score_type": "fre"},
