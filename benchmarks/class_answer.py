@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quality import commit, hardware, read_rows, spread
+from quality import commit, hardware, markdown, read_rows, spread
 from snlad.calibration.class_answer import (
     AnswerLimits,
     ClassAnswer,
@@ -226,11 +226,6 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    first, *rest = ("| " + " | ".join(cells) + " |" for cells in (heads, *lines))
-    return "\n".join([first, "| --- " * len(heads) + "|", *rest])
-
-
 def _pooled(rows: list[dict[str, Any]]) -> str:
     kinds = ("right", "right among the answered", "unknown")
     lines = []
@@ -239,7 +234,7 @@ def _pooled(rows: list[dict[str, Any]]) -> str:
         cells = [spread([one[kind] for one in found]) for kind in kinds]
         number = sum(counts["n"] for counts in rows[0][part].values())
         lines.append([label, str(number), *cells])
-    return "Pooled over all classes:\n\n" + _table(["pictures", "number", *kinds], lines)
+    return "Pooled over all classes:\n\n" + markdown(["pictures", "number", *kinds], lines)
 
 
 def _inseparable(rows: list[dict[str, Any]]) -> str:
@@ -264,7 +259,7 @@ def _left_out(rows: list[dict[str, Any]]) -> str:
         cells = [spread([of(values) for values in known]) for of in (statistics.median, min)]
         lines.append([label, *cells])
     heads = ("of a class left out", "unknown, median over classes", "unknown, least")
-    return "One class after the other left out:\n\n" + _table(heads, lines)
+    return "One class after the other left out:\n\n" + markdown(heads, lines)
 
 
 def _by_class(rows: list[dict[str, Any]]) -> str:
@@ -283,7 +278,7 @@ def _by_class(rows: list[dict[str, Any]]) -> str:
             left = [{name: row["left_out"][name][part]} for row in rows]
             cells.append(spread([rates(one)["unknown"] for one in left]))
         lines.append(cells)
-    return "By class:\n\n" + _table(heads, lines)
+    return "By class:\n\n" + markdown(heads, lines)
 
 
 def _mistaken(rows: list[dict[str, Any]]) -> str:
@@ -302,7 +297,7 @@ def _mistaken(rows: list[dict[str, Any]]) -> str:
         for pair, counts in sorted(seen.items())
     ]
     titles = ("class", "taken for", *PARTS.values(), "all its pictures, itself left out")
-    return "Taken for another class, pictures a seed:\n\n" + _table(titles, lines)
+    return "Taken for another class, pictures a seed:\n\n" + markdown(titles, lines)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -170,34 +170,40 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
     parts = [
         _summary("mean", "Mean over classes", by_method),
         _summary("pooled", "Pooled over all pictures", by_method),
-        *(_by_class(metric, by_method) for metric in ("image_auroc", "pixel_auroc", "aupro")),
+        *(by_class(metric, by_method) for metric in ("image_auroc", "pixel_auroc", "aupro")),
         f"Hardware: {'; '.join(sorted(machines))}. Commits: {', '.join(sorted(commits))}.",
     ]
     return "\n\n".join(parts)
 
 
 def _summary(part: str, title: str, by_method: dict[str, list[dict[str, Any]]]) -> str:
-    lines = [f"{title}:", "", "| method | seeds | " + " | ".join(HEADS) + " | training, s |"]
-    lines.append("| --- " * (len(HEADS) + 3) + "|")
-    for method, rows in by_method.items():
-        cells = [spread([row["scores"][part].get(metric) for row in rows]) for metric in METRICS]
-        seconds = spread([row.get("train_seconds") for row in rows], digits=0)
-        seeds = ", ".join(str(row["seed"]) for row in rows if "seed" in row)
-        lines.append(f"| {method} | {seeds} | " + " | ".join(cells) + f" | {seconds} |")
-    return "\n".join(lines)
+    lines = [
+        [method, ", ".join(str(row["seed"]) for row in rows if "seed" in row)]
+        + [spread([row["scores"][part].get(metric) for row in rows]) for metric in METRICS]
+        + [spread([row.get("train_seconds") for row in rows], digits=0)]
+        for method, rows in by_method.items()
+    ]
+    return f"{title}:\n\n" + markdown(("method", "seeds", *HEADS, "training, s"), lines)
 
 
-def _by_class(metric: str, by_method: dict[str, list[dict[str, Any]]]) -> str:
-    lines = [f"{metric} by class:", "", "| class | " + " | ".join(by_method) + " |"]
-    lines.append("| --- " * (len(by_method) + 1) + "|")
+def by_class(metric: str, by_method: dict[str, list[dict[str, Any]]]) -> str:
+    """One metric by class, a column a method."""
     first = next(rows for method, rows in by_method.items() if method != TRIVIAL)[0]
-    for name in first["scores"]["classes"]:
-        cells = [
+    lines = [
+        [name]
+        + [
             spread([row["scores"]["classes"].get(name, {}).get(metric) for row in rows])
             for rows in by_method.values()
         ]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for name in first["scores"]["classes"]
+    ]
+    return f"{metric} by class:\n\n" + markdown(("class", *by_method), lines)
+
+
+def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table of text cells."""
+    first, *rest = ("| " + " | ".join(cells) + " |" for cells in (heads, *lines))
+    return "\n".join([first, "| --- " * len(heads) + "|", *rest])
 
 
 def spread(values: list[float | None], digits: int = 3) -> str:

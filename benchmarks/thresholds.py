@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from quality import HEADS, append_row, commit, hardware, read_rows, spread
+from quality import HEADS, append_row, commit, hardware, markdown, read_rows, spread
 from snlad.calibration.conformal import conformal_threshold
 from snlad.metrics.decisions import CLASS_POLICY
 from snlad.metrics.scores import METRICS
@@ -167,11 +167,6 @@ def count_band(n: int, rank: int, size: int) -> tuple[float, float]:
     return float(low), float(betabinom.ppf(1 - tail, size, rank, n + 1 - rank))
 
 
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    first, *rest = ("| " + " | ".join(cells) + " |" for cells in (heads, *lines))
-    return "\n".join([first, "| --- " * len(heads) + "|", *rest])
-
-
 def _seeds(rows: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(str(row["seed"]) for row in rows)
 
@@ -182,7 +177,7 @@ def _scores(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         + [spread([row["scores"]["mean"].get(metric) for row in rows]) for metric in METRICS]
         for method, rows in by_method.items()
     ]
-    return "Mean over classes, with pictures set aside:\n\n" + _table(
+    return "Mean over classes, with pictures set aside:\n\n" + markdown(
         ("method", "seeds", *HEADS), lines
     )
 
@@ -193,7 +188,7 @@ def _probes(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         + [spread([row["scores"]["probes"].get(key) for row in rows]) for key in PROBES.values()]
         for method, rows in by_method.items()
     ]
-    return "Interference probes:\n\n" + _table(("method", *PROBES), lines)
+    return "Interference probes:\n\n" + markdown(("method", *PROBES), lines)
 
 
 def _decisions(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -206,7 +201,7 @@ def _decisions(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             cells += [spread([one[k] for one in pooled]) for k in ("false_alarm_rate", "recall")]
             lines.append([method, policy, *cells])
     heads = ("method", "policy", "promised", "false alarms", "recall")
-    return "Decisions on all test pictures:\n\n" + _table(heads, lines)
+    return "Decisions on all test pictures:\n\n" + markdown(heads, lines)
 
 
 def _promise(row: Mapping[str, Any], policy: str) -> float:
@@ -228,7 +223,7 @@ def _resplits(by_method: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         lines.append([method, promised, *(spread(list(part)) for part in zip(*found, strict=True))])
     heads = ("method", "promised", "mean rate of false alarms", "counts inside their 95 % band")
     title = f"Calibration and test normals of each class drawn anew, {RESPLITS} times:\n\n"
-    return title + _table(heads, lines)
+    return title + markdown(heads, lines)
 
 
 def _by_class(method: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -242,7 +237,7 @@ def _by_class(method: str, rows: Sequence[Mapping[str, Any]]) -> str:
         )
         counts = [str(found[0][key]) for key in ("normals", "defects")]
         lines.append([name, str(len(aside)), promised, counts[0], alarms, counts[1], recall])
-    return f"{method} by class, thresholds of the true class:\n\n" + _table(heads, lines)
+    return f"{method} by class, thresholds of the true class:\n\n" + markdown(heads, lines)
 
 
 if __name__ == "__main__":
