@@ -108,14 +108,14 @@ def test_temperature_reaches_the_kl_reading(make):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_affinity_map_belongs_to_snl(make, method):
-    assert ("affinity" in build_maps(make(method))) == method.endswith("-snl")
+    assert ("affinity" in build_maps(make(method), (5, 6))) == method.endswith("-snl")
 
 
 def test_levels_of_the_feature_map_are_summed_or_multiplied(make):
     levels = [torch.rand(1, 5, 8, 8), torch.rand(1, 6, 4, 4)]
     others = [torch.rand_like(level) for level in levels]
     summed, product = (
-        build_maps(make("rd", maps={"levels": how}))["feature"](levels, others, (8, 8))
+        build_maps(make("rd", maps={"levels": how}), (5, 6))["feature"](levels, others, (8, 8))
         for how in ("sum", "product")
     )
     assert float((summed - product).abs().max()) > 0.01
@@ -124,7 +124,7 @@ def test_levels_of_the_feature_map_are_summed_or_multiplied(make):
 def test_aligned_corners_reach_the_maps(make):
     levels, others = [torch.rand(1, 5, 4, 4)], [torch.rand(1, 5, 4, 4)]
     aligned, other = (
-        build_maps(make(maps={"align_corners": corners})) for corners in (True, False)
+        build_maps(make(maps={"align_corners": corners}), (5,)) for corners in (True, False)
     )
     for name in ("feature", "affinity"):
         difference = aligned[name](levels, others, (16, 16)) - other[name](levels, others, (16, 16))

@@ -1,14 +1,15 @@
 """Configuration in, networks and functions out: below it nothing sees a ``Config``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
 from snlad.config import Config
 from snlad.losses.structural import LossWeights, structural_loss
-from snlad.maps.affinity_difference import affinity_difference_map
-from snlad.maps.feature_distance import feature_distance_map
+from snlad.maps.affinity_difference import affinity_difference_map, affinity_differences
+from snlad.maps.feature_distance import feature_distance_map, feature_distances
+from snlad.models.central import CentralMaps, Residual
 from snlad.models.cram import Cram
 from snlad.models.detector import Detector, MapFunction
 from snlad.models.forward import ForwardStudent
@@ -43,9 +44,21 @@ def build_loss(config: Config) -> LossFunction:
     return partial(structural_loss, weights=LossWeights(**config.loss.model_dump()))
 
 
-def build_maps(config: Config) -> dict[str, MapFunction]:
-    """The maps in force by name."""
+def build_maps(config: Config, channels: Sequence[int]) -> dict[str, MapFunction] | CentralMaps:
+    """The maps in force by name, for a teacher whose levels have these channels."""
     corners = config.maps.align_corners
+    if config.maps.centers:
+        residuals: dict[str, Residual] = {"feature": feature_distances}
+        if config.maps.affinity:
+            residuals["affinity"] = affinity_differences
+        return CentralMaps(
+            channels[-1],
+            config.maps.centers,
+            residuals,
+            len(channels),
+            distance=config.maps.center_distance,
+            align_corners=corners,
+        )
     maps: dict[str, MapFunction] = {
         "feature": partial(feature_distance_map, levels=config.maps.levels, align_corners=corners)
     }
@@ -64,7 +77,7 @@ def build_detector(
     return Detector(
         teacher,
         build_student(config, teacher) if student is None else student,
-        build_maps(config) if maps is None else maps,
+        build_maps(config, teacher.channels) if maps is None else maps,
         how=config.maps.combine,
         score=config.maps.score,
         sigma_px=config.maps.sigma_px,

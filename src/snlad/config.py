@@ -69,7 +69,9 @@ class Config(Section):
     def method_label(self) -> str:
         """What the method may call itself: a baseline, or SNL in our reading, never the paper's."""
         loss = self.loss
-        uses_snl = loss.spatial or loss.intra or loss.inter or self.maps.affinity
+        uses_snl = (
+            loss.spatial or loss.intra or loss.inter or self.maps.affinity or self.maps.centers
+        )
         if uses_snl or self.cram.reading != "none":
             return f"SNL, snlad's reading {self.readings_digest} ({self.method})"
         return f"plain {self.student.distillation} distillation ({self.method})"

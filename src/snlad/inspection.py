@@ -58,7 +58,7 @@ class Inspector:
         )  # type: ignore[call-overload] # torch's stub lacks this form
         self._class_answer, self._limits = loaded.class_answer, loaded.card.limits
         self._device = device
-        self.map_names = (*self._detector.maps, "overall")
+        self.map_names = (*self._detector.map_names, "overall")
         self.masks = FittedRois(loaded.rois, loaded.card.config.image_size)
 
     def under(self, protocol: Protocol) -> "Inspector":

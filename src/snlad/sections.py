@@ -70,10 +70,24 @@ class MapsConfig(Section):
     levels: Literal["sum", "product"] = "sum"
     align_corners: bool = True
     combine: Literal["sum", "scaled-sum", "product"] = "sum"
+    centers: int = Field(0, ge=0, le=65536)
+    """Normality centers that residuals are measured against; 0 takes residuals as they are."""
+    center_distance: bool = False
+    """Add the distance of the teacher's features to the nearest center as a map."""
     score: Literal["top", "max"] = "top"
     """Image score: mean of the highest 1 % of pixels, or the highest pixel."""
     sigma_px: float = Field(4.0, ge=0.0, le=32.0)
     """Gaussian smoothing, in pixels of the 256 x 256 map."""
+
+    @model_validator(mode="after")
+    def _central_maps_add_up(self) -> Self:
+        if self.center_distance and not self.centers:
+            raise ValueError("center_distance needs centers; give maps.centers, 2048 for example")
+        if self.centers and "product" in (self.levels, self.combine):
+            raise ValueError(
+                "with centers a usual place is near 0, so products mean nothing; use sums"
+            )
+        return self
 
 
 class TrainConfig(Section):

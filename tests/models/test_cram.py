@@ -252,7 +252,7 @@ def test_the_sample_is_bounded_and_drawn_from_every_batch(monkeypatch) -> None:
     monkeypatch.setattr(cram_module, "SAMPLE_LIMIT", 64)
     seen = []
     monkeypatch.setattr(
-        cram_module, "_k_means", lambda x, centers, _: seen.append(x) or x[:centers].clone()
+        cram_module, "k_means", lambda x, centers, seed: seen.append(x) or x[:centers].clone()
     )
     module = Cram(2, 2, "residual")
 

@@ -154,7 +154,7 @@ def test_reverse_distillation_has_the_same_smoothed_map(
     with torch.no_grad():
         expected = theirs(normalised(teacher, images)).anomaly_map
         t = teacher(images)
-        maps = build_maps(make_config("rd", maps={"levels": levels}))
+        maps = build_maps(make_config("rd", maps={"levels": levels}), (1,))
         ours = maps["feature"](t, student(images, t), SIZE)
         torch.testing.assert_close(gaussian_smooth(ours, 4.0), expected, **CLOSE)
 
@@ -197,5 +197,5 @@ def test_stfpm_has_the_same_levels_loss_and_map(
         same(s, list(their_student.values()))
         expected = loss.STFPMLoss()(their_teacher, their_student) / len(images)
         torch.testing.assert_close(total_loss("fd", t, s), expected, **CLOSE)
-        ours = build_maps(make_config("fd"))["feature"](t, s, SIZE)
+        ours = build_maps(make_config("fd"), (1,))["feature"](t, s, SIZE)
         torch.testing.assert_close(ours, theirs(x).anomaly_map, **CLOSE)

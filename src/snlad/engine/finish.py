@@ -1,7 +1,7 @@
 """After the last step: scale the maps on normal pictures, save the model, draw the curves."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import monotonic
 
 import numpy as np
@@ -17,8 +17,10 @@ from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
 from snlad.errors import ImageError
 from snlad.model_folder import ModelCard, save_model
+from snlad.models.central import SAMPLE, CentralMaps, deepest
 from snlad.models.statistics import channel_statistics
 from snlad.models.weights import weights_license
+from snlad.pyramid import Pyramid
 from snlad.report.curves import draw_curves
 
 _SCALE_PICTURES = 256
@@ -41,6 +43,8 @@ def finish_training(
         started: ``time.monotonic()`` at the start of this session.
     """
     detector, config = training.detector.eval(), training.config
+    if isinstance(detector.maps, CentralMaps):
+        _fit_centers(training, detector.maps)
     maps = _normal_maps(training, samples, rois)
     detector.fit_scale(maps)
     counts = dict.fromkeys(sorted({sample.class_name for sample in samples}), 0)
@@ -60,6 +64,31 @@ def finish_training(
     discard_calibrations(training.run.model)  # of a run that was killed while it ended
     answer = _fit_classes(training, samples)
     save_model(training.run.model, detector, card, rois, answer)
+
+
+def _fit_centers(training: Training, maps: CentralMaps) -> None:
+    """Find the normality centers in all training pictures, and what residual is usual near each."""
+    n, generator = len(training.data), torch.Generator().manual_seed(training.config.seed)
+    share = -(-SAMPLE * len(maps.points) // n)
+    seen = []
+    for part in _parts(n):
+        level = deepest(training.data.batch(part)[1]).flatten(2).mT.cpu()
+        lots = torch.rand(level.shape[:2], generator=generator).argsort(dim=1)[:, :share]
+        seen.append(level.gather(1, lots[..., None].expand(-1, -1, level.shape[2])).flatten(0, 1))
+        training.progress("finding centers", part[-1] + 1, n)
+    maps.fit_points(torch.cat(seen), training.config.seed)
+
+    def pyramids() -> Iterator[tuple[Pyramid, Pyramid]]:
+        for part in _parts(n):
+            images, teacher = training.data.batch(part)
+            yield teacher, training.detector.student(images, teacher)
+            training.progress("learning residuals", part[-1] + 1, n)
+
+    maps.fit_residuals(pyramids())
+
+
+def _parts(n: int) -> list[range]:
+    return [range(start, min(start + _BATCH, n)) for start in range(0, n, _BATCH)]
 
 
 def _learn_limits(

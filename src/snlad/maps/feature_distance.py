@@ -11,6 +11,11 @@ from snlad.losses.channel import location_distance
 from snlad.pyramid import Pyramid
 
 
+def feature_distances(teacher: Pyramid, student: Pyramid) -> list[Float[Tensor, "B Hl Wl"]]:
+    """1 - cos(t_i, s_i) at the locations of each level, in [0, 2]."""
+    return [location_distance(t, s) for t, s in zip(teacher, student, strict=True)]
+
+
 def feature_distance_map(
     teacher: Pyramid,
     student: Pyramid,
@@ -32,10 +37,8 @@ def feature_distance_map(
     """
     distances = torch.stack(
         [
-            F.interpolate(
-                location_distance(t, s)[:, None], size, mode="bilinear", align_corners=align_corners
-            )
-            for t, s in zip(teacher, student, strict=True)
+            F.interpolate(level[:, None], size, mode="bilinear", align_corners=align_corners)
+            for level in feature_distances(teacher, student)
         ]
     )
     return distances.sum(0) if levels == "sum" else distances.prod(0)

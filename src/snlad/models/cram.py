@@ -8,7 +8,6 @@ three readings side by side. With r_ik = x_i - c_k and a_ik = softmax_k(-beta_k 
     locations   V_k = sum_i a_ik r_ik (NetVLAD), each of length one, to a gate on the channels
 """
 
-import warnings
 from collections.abc import Callable
 from math import exp, log
 from typing import Literal
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from snlad.affinity import in_full_precision, unit_vectors
 from snlad.errors import ConfigError, TrainingError
+from snlad.models.clusters import k_means
 from snlad.pyramid import Level
 
 Reading = Literal["residual", "projection", "locations"]
@@ -158,8 +158,13 @@ def initialise_centers(student: nn.Module, run: Callable[[], None], *, seed: int
     """
     for module in student.modules():
         if isinstance(module, Cram):
-            x = _sample_inputs(module, run, seed)
-            centers = _k_means(x, module.centers.shape[0], seed)
+            x, count = _sample_inputs(module, run, seed), len(module.centers)
+            if len(x) < count:
+                raise TrainingError(
+                    f"k-means got {len(x)} feature vectors for {count} centers: "
+                    "lower cram.centers or train with more images"
+                )
+            centers = k_means(x, count, seed=seed)
             with torch.no_grad():
                 module.centers.copy_(centers)
                 module.log_beta.fill_(_start_log_beta(x, centers))
@@ -184,24 +189,6 @@ def _sample_inputs(module: Cram, run: Callable[[], None], seed: int) -> Float[Te
     finally:
         hook.remove()
     return kept[0][0] if kept else module.centers.new_zeros(0, module.centers.shape[1]).cpu()
-
-
-def _k_means(x: Float[Tensor, "n C"], centers: int, seed: int) -> Float[Tensor, "K C"]:
-    from sklearn.cluster import KMeans  # slow to import, and needed only here
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    if len(x) < centers:
-        raise TrainingError(
-            f"k-means got {len(x)} feature vectors for {centers} centers: "
-            "lower cram.centers or train with more images"
-        )
-    # with more threads the order of sums, and so the result, varies
-    with threadpool_limits(1), warnings.catch_warnings():
-        # alike pictures give fewer different vectors than centers: some centers are then equal
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(centers, n_init=1, max_iter=50, random_state=seed).fit(x.numpy())
-    return torch.from_numpy(found.cluster_centers_).float()
 
 
 def _start_log_beta(x: Float[Tensor, "n C"], centers: Float[Tensor, "K C"]) -> float:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snlad.maps.overall import combine, image_score
 from snlad.maps.smoothing import gaussian_smooth
+from snlad.models.central import CentralMaps
 from snlad.models.teacher import Teacher
 from snlad.pyramid import Pyramid
 from snlad.types import MAP_SIZE
@@ -23,7 +24,7 @@ class Detector(nn.Module):
     Args:
         teacher: images -> pyramid; stays frozen and in eval mode.
         student: ``student(images, teacher_pyramid)`` -> pyramid of the same shapes.
-        maps: map functions by name; ``overall`` is made from all of them.
+        maps: map functions by name, or central maps; ``overall`` is made from all of them.
         how: the way the maps become one: ``sum``, ``scaled-sum`` or ``product``.
         score: the way the overall map becomes an image score: ``top`` (1 %) or ``max``.
         sigma_px: Gaussian smoothing of the overall map, in pixels of 256 x 256.
@@ -37,7 +38,7 @@ class Detector(nn.Module):
         self,
         teacher: Teacher,
         student: nn.Module,
-        maps: Mapping[str, MapFunction],
+        maps: Mapping[str, MapFunction] | CentralMaps,
         *,
         how: Literal["sum", "scaled-sum", "product"],
         score: Literal["top", "max"],
@@ -47,11 +48,12 @@ class Detector(nn.Module):
         super().__init__()
         self.teacher = teacher
         self.student = student
-        self.maps = dict(maps)
+        self.maps = maps if isinstance(maps, CentralMaps) else dict(maps)
+        self.map_names = maps.names if isinstance(maps, CentralMaps) else tuple(maps)
         self.how, self.score = how, score
         self.sigma_px, self.kernel_px = sigma_px, kernel_px
-        self.register_buffer("map_mean", torch.zeros(len(maps)))
-        self.register_buffer("map_spread", torch.ones(len(maps)))
+        self.register_buffer("map_mean", torch.zeros(len(self.map_names)))
+        self.register_buffer("map_spread", torch.ones(len(self.map_names)))
 
     def features(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Pyramid, Pyramid]:
         """Teacher's and student's pyramids of images in [0, 1]."""
@@ -60,6 +62,8 @@ class Detector(nn.Module):
 
     def raw_maps(self, teacher: Pyramid, student: Pyramid) -> dict[str, Tensor]:
         """Each map by name, unscaled and not smoothed, (B, 1, 256, 256) float32."""
+        if isinstance(self.maps, CentralMaps):
+            return self.maps(teacher, student, MAP_SIZE)  # type: ignore[no-any-return] # a module's call is untyped
         return {name: map_(teacher, student, MAP_SIZE) for name, map_ in self.maps.items()}
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> dict[str, Tensor]:
@@ -86,9 +90,9 @@ class Detector(nn.Module):
         Args:
             batches: raw maps by name, and the valid pixels (B, 1, 256, 256) or ``None`` for all.
         """
-        count, total = 0, torch.zeros(len(self.maps), 2, dtype=torch.float64)
+        count, total = 0, torch.zeros(len(self.map_names), 2, dtype=torch.float64)
         for maps, valid in batches:
-            stacked = torch.stack([maps[name].cpu().double() for name in self.maps])
+            stacked = torch.stack([maps[name].cpu().double() for name in self.map_names])
             inside = stacked.flatten(1) if valid is None else stacked[:, valid.cpu()]
             count += inside.shape[1]
             total += torch.stack([inside.sum(dim=1), inside.square().sum(dim=1)], dim=1)
@@ -98,4 +102,4 @@ class Detector(nn.Module):
         self.map_spread.copy_(spread)
 
     def _by_name(self, values: Tensor) -> dict[str, Tensor]:
-        return dict(zip(self.maps, values.unbind(), strict=True))
+        return dict(zip(self.map_names, values.unbind(), strict=True))

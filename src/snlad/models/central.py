@@ -1,0 +1,161 @@
+"""Central maps: residuals in units of what is usual near their normality center.
+
+A student rebuilds some places worse than others, normal as they are: an edge, a print, the grain of
+a cast part. So K centers of the teacher's deepest normal features are found by k-means, and each
+center aggregates the residuals of the normal locations that are nearest to it: their mean m_k and
+spread s_k, for every level of every residual. A location i that is nearest to center k then shows
+
+    (r_i - m_k) / (s_k + s),    s the mean of all s_k,
+
+and a map is the sum over levels. The distance of the teacher's feature to its nearest center is a
+residual too: it needs no student, and sees what a student would rebuild although it is not normal.
+
+Source: arXiv 2402.17091 states centers, residuals and their aggregation; this reading, in which
+they calibrate the maps, is ours.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snlad.models.clusters import k_means
+from snlad.models.cram import squared_distances
+from snlad.pyramid import Level, Pyramid
+
+Residual = Callable[[Pyramid, Pyramid], Sequence[Tensor]]
+"""(teacher, student) -> residual (B, Hl, Wl) of each level, higher where they disagree."""
+
+DISTANCE = "center"
+"""Name of the map of distances to the nearest center."""
+
+SAMPLE = 30
+"""Feature vectors that k-means sees for each center."""
+
+_PRIOR = 20.0
+"""Locations of the deepest level that a center's statistics count as if they were usual ones."""
+
+
+class CentralMaps(nn.Module):
+    """Maps of residuals, each in units of what is usual near its normality center.
+
+    Args:
+        channels: of the teacher's deepest level.
+        centers: K.
+        residuals: by name of the map.
+        levels: how many each of them gives.
+        distance: whether the distance to the nearest center is a map of its own.
+        align_corners: whether upsampling puts the outermost locations on the outermost pixels.
+
+    Attributes:
+        names: of the maps.
+    """
+
+    points: Tensor
+    usual: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        centers: int,
+        residuals: Mapping[str, Residual],
+        levels: int,
+        *,
+        distance: bool,
+        align_corners: bool,
+    ) -> None:
+        super().__init__()
+        self._residuals = dict(residuals)
+        self._distance, self._align_corners = distance, align_corners
+        self.names = (*residuals, *([DISTANCE] if distance else []))
+        rows = levels * len(residuals) + distance
+        self.register_buffer("points", torch.zeros(centers, channels))
+        self.register_buffer("usual", torch.zeros(rows, centers))
+        self.register_buffer("scale", torch.ones(rows, centers))
+
+    def forward(
+        self, teacher: Pyramid, student: Pyramid, size: tuple[int, int]
+    ) -> dict[str, Float[Tensor, "B 1 H W"]]:
+        """Each map by name, (B, 1, H, W); a usual place is near 0, below it as well as above."""
+        nearest, distance = self._nearest(teacher)
+        maps: dict[str, Tensor] = {}
+        for row, (name, residual) in enumerate(self._rows(teacher, student, distance)):
+            at = _at(nearest, residual)
+            unusual = (residual - self.usual[row][at]) / self.scale[row][at]
+            shown = F.interpolate(
+                unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
+            )
+            maps[name] = maps[name] + shown if name in maps else shown
+        return maps
+
+    @torch.no_grad()
+    def fit_points(self, features: Float[Tensor, "n C"], seed: int) -> None:
+        """Find the centers among deepest features of normal locations (``deepest``).
+
+        With fewer locations than centers every location is one, and some are so twice.
+        """
+        count = min(len(self.points), len(features))
+        found = k_means(features, count, seed=seed, steps=10)
+        self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
+
+    @torch.no_grad()
+    def fit_residuals(self, pyramids: Iterable[tuple[Pyramid, Pyramid]]) -> None:
+        """Aggregate residuals of normal pictures around the centers.
+
+        Args:
+            pyramids: of teacher and student, a batch of pictures each.
+        """
+        rows, centers = self.usual.shape
+        sums = torch.zeros(3, rows, centers, dtype=torch.float64)  # 1, residual, its square
+        for teacher, student in pyramids:
+            nearest, distance = self._nearest(teacher)
+            for row, (_, residual) in enumerate(self._rows(teacher, student, distance)):
+                at = _at(nearest, residual).flatten().cpu()
+                r = residual.flatten().double().cpu()
+                for total, values in zip(sums[:, row], (r.new_ones(len(r)), r, r * r), strict=True):
+                    total.index_add_(0, at, values)
+        mean, spread = _shrunk(*sums)
+        self.usual.copy_(mean)
+        self.scale.copy_((spread + spread.mean(dim=1, keepdim=True)).clamp_min(1e-12))
+
+    def _rows(
+        self, teacher: Pyramid, student: Pyramid, distance: Tensor
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Residuals in the order of the statistics' rows, with the name of their map."""
+        for name, residual in self._residuals.items():
+            yield from ((name, level) for level in residual(teacher, student))
+        if self._distance:
+            yield DISTANCE, distance
+
+    def _nearest(self, teacher: Pyramid) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
+        """Index of the nearest center, and the distance to it, at the deepest locations."""
+        squared, nearest = squared_distances(deepest(teacher), self.points).min(dim=1)
+        return nearest, squared.sqrt()
+
+
+def deepest(teacher: Pyramid) -> Level:
+    """The teacher's last level (B, C, H, W), each location the mean of its 3 x 3 neighbours."""
+    return F.avg_pool2d(teacher[-1].float(), 3, stride=1, padding=1, count_include_pad=False)
+
+
+def _at(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:
+    """The center of each location of another level: that of the deepest location over it."""
+    if residual.shape == nearest.shape:
+        return nearest
+    over = F.interpolate(nearest[:, None].float(), residual.shape[1:], mode="nearest")
+    return over[:, 0].long()
+
+
+def _shrunk(count: Tensor, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread (R, K) around each center; those of few locations are drawn to all's."""
+    n = count.sum(dim=1, keepdim=True)
+    mean = total.sum(dim=1, keepdim=True) / n
+    variance = (squares.sum(dim=1, keepdim=True) / n - mean**2).clamp_min(0)
+    prior = _PRIOR * n / n[-1]  # the last row is of the deepest level
+    weight = count + prior
+    usual = (total + prior * mean) / weight
+    around = squares - 2 * usual * total + usual**2 * count + prior * variance
+    return usual, (around / weight).clamp_min(0).sqrt()
