@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quality import commit, hardware, markdown, read_rows, spread
+from quality import commit, hardware, markdown, open_pictures, read_rows, spread
 from snlad.calibration.class_answer import (
     AnswerLimits,
     ClassAnswer,
@@ -62,15 +62,12 @@ def run_all(
     """Append a row for every seed."""
     from snlad.config import read_config
     from snlad.data.holdout import hold_out
-    from snlad.data.loading import data_digest, file_digests
-    from snlad.data.opening import open_dataset
 
-    dataset = open_dataset(data)
+    dataset, digest = open_pictures(data)
     normal = dataset.train_normal
     if len({sample.class_name for sample in normal}) < 2:
         sys.exit(f"{data} has one class; give a data set of at least two")
     samples = (*normal, *dataset.test)
-    digest = data_digest(samples, file_digests(samples))[:16]
     settings = read_config(config, None, None)
     points = find_statistics([sample.path for sample in samples], settings, digest, cache)
     at = {sample: index for index, sample in enumerate(samples)}

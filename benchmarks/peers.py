@@ -26,10 +26,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from anomalib_peers import FITS, PEERS, anomalib_on, batches, choose, normalise
-from quality import HEADS, append_row, by_class, commit, hardware, markdown, read_rows, spread
+from quality import (
+    HEADS,
+    append_row,
+    by_class,
+    commit,
+    hardware,
+    markdown,
+    open_pictures,
+    read_rows,
+    spread,
+)
 from snlad.config import Config, digest, read_config
-from snlad.data.loading import Picture, data_digest, file_digests, load_picture
-from snlad.data.opening import open_dataset
+from snlad.data.loading import Picture, load_picture
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.evaluation import LabelledPictures
 from snlad.metrics.protocols import find_protocol
@@ -77,9 +86,8 @@ def run_all(
     model: Path | None = None,
 ) -> None:
     """Append a row for every peer and seed that has none; seed by seed."""
-    dataset, beside = open_dataset(data), None if model is None else load(model)
-    samples = (*dataset.train_normal, *dataset.test)
-    pictures = data_digest(samples, file_digests(samples))[:16]
+    dataset, pictures = open_pictures(data)
+    beside = None if model is None else load(model)
     rows.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"] for row in read_rows(rows) if "error" not in row}
     settings = read_config(config)

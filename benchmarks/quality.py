@@ -51,12 +51,8 @@ def run_all(
 ) -> None:
     """Append a row for every method and seed that has none; seed by seed."""
     from snlad.config import digest, read_config
-    from snlad.data.loading import data_digest, file_digests
-    from snlad.data.opening import open_dataset
 
-    dataset = open_dataset(data)
-    samples = (*dataset.train_normal, *dataset.test)
-    pictures = data_digest(samples, file_digests(samples))[:16]
+    dataset, pictures = open_pictures(data)
     rows.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"] for row in read_rows(rows)}
     if f"{TRIVIAL} {pictures}" not in done:
@@ -73,6 +69,16 @@ def run_all(
                 row = {"key": key, "method": method, "seed": seed, "recipe": recipe}
                 row |= {"data": pictures, "commit": commit(), **measure(dataset, settings)}
                 append_row(rows, row)
+
+
+def open_pictures(data: Path) -> tuple[Any, str]:
+    """The data set, and a name for its training and test pictures that changes with them."""
+    from snlad.data.loading import data_digest, file_digests
+    from snlad.data.opening import open_dataset
+
+    dataset = open_dataset(data)
+    samples = (*dataset.train_normal, *dataset.test)
+    return dataset, data_digest(samples, file_digests(samples))[:16]
 
 
 def use_all_pictures(settings: Any) -> Any:

@@ -21,7 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from quality import HEADS, append_row, commit, hardware, read_rows, spread, use_all_pictures
+from quality import (
+    HEADS,
+    append_row,
+    commit,
+    hardware,
+    open_pictures,
+    read_rows,
+    spread,
+    use_all_pictures,
+)
 from snlad.data.samples import Dataset, Sample
 from snlad.metrics.scores import METRICS
 
@@ -53,12 +62,8 @@ def main() -> None:
 def run_all(data: Path, rows: Path, seeds: Iterable[int], method: str, config: Path | None) -> None:
     """Append the three rows of every seed that lacks them; the review comes with the dirty one."""
     from snlad.config import digest, read_config
-    from snlad.data.loading import data_digest, file_digests
-    from snlad.data.opening import open_dataset
 
-    dataset = open_dataset(data)
-    samples = (*dataset.train_normal, *dataset.test)
-    pictures = data_digest(samples, file_digests(samples))[:16]
+    dataset, pictures = open_pictures(data)
     rows.parent.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         settings = use_all_pictures(read_config(config, method, seed))

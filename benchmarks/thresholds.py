@@ -21,7 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from quality import HEADS, append_row, commit, hardware, markdown, read_rows, spread
+from quality import (
+    HEADS,
+    append_row,
+    commit,
+    hardware,
+    markdown,
+    open_pictures,
+    read_rows,
+    spread,
+)
 from snlad.calibration.conformal import conformal_threshold
 from snlad.metrics.decisions import CLASS_POLICY
 from snlad.metrics.scores import METRICS
@@ -60,12 +69,8 @@ def run_all(
 ) -> None:
     """Append a row for every method and seed that has none; seed by seed."""
     from snlad.config import digest, read_config
-    from snlad.data.loading import data_digest, file_digests
-    from snlad.data.opening import open_dataset
 
-    dataset = open_dataset(data)
-    samples = (*dataset.train_normal, *dataset.test)
-    pictures = data_digest(samples, file_digests(samples))[:16]
+    dataset, pictures = open_pictures(data)
     rows.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"] for row in read_rows(rows)}
     for seed in seeds:

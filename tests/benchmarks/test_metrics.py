@@ -1,20 +1,12 @@
 """The metrics benchmark runs, agrees with scikit-learn, and names the peers it did not find."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "metrics.py"
 
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("metrics_benchmark", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def benchmark(load_benchmark):
+    return load_benchmark("metrics")
 
 
 def test_the_arrays_hold_defects_that_score_higher(benchmark):

@@ -1,7 +1,6 @@
 """The peers benchmark: rows, failures and tables without anomalib; each peer once where it is."""
 
 import importlib
-import importlib.util
 import json
 from pathlib import Path
 
@@ -15,15 +14,10 @@ from snlad.errors import DataError
 from snlad.metrics.scores import METRICS
 from snlad.models.teacher import Teacher
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def peers(monkeypatch, teacher):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("peers_bench", FOLDER / "peers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def peers(load_benchmark, monkeypatch, teacher):
+    module = load_benchmark("peers")
     monkeypatch.setattr(module, "make_teacher", lambda _: teacher)
     return module
 
@@ -206,11 +200,8 @@ def test_other_weights_are_another_row(peers, teacher):
     assert ours | {"weights": ""} == theirs | {"weights": ""}
 
 
-def test_weights_come_from_the_package_and_are_never_downloaded(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("peers_again", FOLDER / "peers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_weights_come_from_the_package_and_are_never_downloaded(load_benchmark, monkeypatch):
+    module = load_benchmark("peers")
     asked = []
     monkeypatch.setattr(module, "load_pretrained", lambda _, weights: asked.append(weights))
     small = {"image_size": (64, 64)}

@@ -1,22 +1,16 @@
 """The quality runner: nothing is computed twice, nothing finished is lost, spread over seeds."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from snlad.config import make_config
 from snlad.metrics.scores import METRICS
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "quality.py"
-
 
 @pytest.fixture
-def quality(monkeypatch):
-    spec = importlib.util.spec_from_file_location("quality", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def quality(load_benchmark, monkeypatch):
+    module = load_benchmark("quality")
     module.calls = []
 
     def measure(_dataset, settings):
@@ -93,10 +87,8 @@ def test_tables_show_mean_and_spread_over_seeds(quality, shared_data, tmp_path):
     assert "Hardware: test" in text
 
 
-def test_a_real_run_gives_a_full_row(quality, shared_data, tmp_path, tiny_settings, monkeypatch):
-    spec = importlib.util.spec_from_file_location("quality_again", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_a_real_run_gives_a_full_row(load_benchmark, shared_data, tmp_path, tiny_settings):
+    module = load_benchmark("quality")
     (tmp_path / "c.json").write_text(json.dumps(tiny_settings))
     module.run_all(shared_data, tmp_path / "rows.jsonl", ["rd"], [0], tmp_path / "c.json")
     row = module.read_rows(tmp_path / "rows.jsonl")[-1]

@@ -1,23 +1,15 @@
 """The review benchmark: what is called dirt, in which condition it trains, and what is counted."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from snlad.data.opening import open_dataset
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("review_benchmark", FOLDER / "review.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(load_benchmark):
+    return load_benchmark("review")
 
 
 @pytest.fixture
