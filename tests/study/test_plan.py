@@ -263,6 +263,8 @@ def test_any_other_setting_is_another_recipe():
         old = parent[path[-1]]
         if path == ("train", "epochs"):
             changed["train"] |= {"steps": None, "epochs": 4}
+        elif path == ("maps", "center_distance"):
+            changed["maps"] |= {"centers": 2, "center_distance": True}
         elif path in OTHER:
             parent[path[-1]] = OTHER[path]
         elif isinstance(old, bool):
