@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quality import commit, hardware, markdown, open_pictures, read_rows, spread
+from quality import command_line, commit, hardware, markdown, open_pictures, spread
 from snlad.calibration.class_answer import (
     AnswerLimits,
     ClassAnswer,
@@ -40,20 +40,17 @@ LEFT_OUT = {"normals": "test normals", "all": "all pictures"}
 
 def main() -> None:
     """Run or print the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    verbs = parser.add_subparsers(required=True)
-    run = verbs.add_parser("run")
-    run.add_argument("data", type=Path)
-    run.add_argument("--rows", type=Path, required=True)
-    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    run.add_argument("--config", type=Path, help="settings with another teacher or input size")
-    run.add_argument("--cache", type=Path, help="NPZ file that keeps the teacher's statistics")
-    run.set_defaults(verb=lambda a: run_all(a.data, a.rows, a.seeds, a.config, a.cache))
-    table = verbs.add_parser("table")
-    table.add_argument("rows", type=Path)
-    table.set_defaults(verb=lambda a: print(format_tables(read_rows(a.rows))))
-    arguments = parser.parse_args()
-    arguments.verb(arguments)
+
+    def add_options(run: argparse.ArgumentParser) -> None:
+        run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+        run.add_argument("--cache", type=Path, help="NPZ file that keeps the teacher's statistics")
+
+    command_line(
+        __doc__,
+        add_options,
+        lambda a: run_all(a.data, a.rows, a.seeds, a.config, a.cache),
+        format_tables,
+    )
 
 
 def run_all(

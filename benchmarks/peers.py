@@ -30,6 +30,7 @@ from quality import (
     HEADS,
     append_row,
     by_class,
+    command_line,
     commit,
     hardware,
     markdown,
@@ -54,26 +55,21 @@ NO_SCORES: dict[str, Any] = {"classes": {}, "mean": {}, "pooled": {}}
 
 def main() -> None:
     """Run or print the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    verbs = parser.add_subparsers(required=True)
-    run = verbs.add_parser("run")
-    run.add_argument("data", type=Path)
-    run.add_argument("--rows", type=Path, required=True)
-    run.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
-    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    run.add_argument(
-        "--steps", type=int, help="of STFPM; by default it sees as many pictures as rd"
+
+    def add_options(run: argparse.ArgumentParser) -> None:
+        run.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
+        run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+        run.add_argument(
+            "--steps", type=int, help="of STFPM; by default it sees as many pictures as rd"
+        )
+        run.add_argument("--model", type=Path, help="a run folder of snlad to time beside")
+
+    command_line(
+        __doc__,
+        add_options,
+        lambda a: run_all(a.data, a.rows, a.peers, a.seeds, a.config, a.steps, a.model),
+        format_tables,
     )
-    run.add_argument("--config", type=Path, help="teacher, input size and steps, as quality.py")
-    run.add_argument("--model", type=Path, help="a run folder of snlad to time beside")
-    run.set_defaults(
-        verb=lambda a: run_all(a.data, a.rows, a.peers, a.seeds, a.config, a.steps, a.model)
-    )
-    table = verbs.add_parser("table")
-    table.add_argument("rows", type=Path)
-    table.set_defaults(verb=lambda a: print(format_tables(read_rows(a.rows))))
-    arguments = parser.parse_args()
-    arguments.verb(arguments)
 
 
 def run_all(

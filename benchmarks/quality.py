@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,18 +30,37 @@ HEADS = ("image AUROC", "image AP", "image F1", "pixel AUROC", "pixel AP", "pixe
 
 def main() -> None:
     """Run or print the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
+
+    def add_options(run: argparse.ArgumentParser) -> None:
+        run.add_argument("--methods", nargs="+", default=METHODS)
+        run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+
+    command_line(
+        __doc__,
+        add_options,
+        lambda a: run_all(a.data, a.rows, a.methods, a.seeds, a.config),
+        format_tables,
+    )
+
+
+def command_line(
+    description: str | None,
+    add_options: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], None],
+    tables: Callable[[list[dict[str, Any]]], str],
+) -> None:
+    """The two verbs of a benchmark: ``run DATA --rows FILE`` with its options, ``table FILE``."""
+    parser = argparse.ArgumentParser(description=description)
     verbs = parser.add_subparsers(required=True)
-    run = verbs.add_parser("run")
-    run.add_argument("data", type=Path)
-    run.add_argument("--rows", type=Path, required=True)
-    run.add_argument("--methods", nargs="+", default=METHODS)
-    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    run.add_argument("--config", type=Path)
-    run.set_defaults(verb=lambda a: run_all(a.data, a.rows, a.methods, a.seeds, a.config))
+    running = verbs.add_parser("run")
+    running.add_argument("data", type=Path)
+    running.add_argument("--rows", type=Path, required=True)
+    running.add_argument("--config", type=Path, help="settings, teacher and input size among them")
+    add_options(running)
+    running.set_defaults(verb=run)
     table = verbs.add_parser("table")
     table.add_argument("rows", type=Path)
-    table.set_defaults(verb=lambda a: print(format_tables(read_rows(a.rows))))
+    table.set_defaults(verb=lambda a: print(tables(read_rows(a.rows))))
     arguments = parser.parse_args()
     arguments.verb(arguments)
 

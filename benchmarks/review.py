@@ -24,6 +24,7 @@ import numpy as np
 from quality import (
     HEADS,
     append_row,
+    command_line,
     commit,
     hardware,
     open_pictures,
@@ -43,20 +44,17 @@ CONDITIONS = ("clean", "dirty", "reviewed")
 
 def main() -> None:
     """Run or print the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    verbs = parser.add_subparsers(required=True)
-    run = verbs.add_parser("run")
-    run.add_argument("data", type=Path)
-    run.add_argument("--rows", type=Path, required=True)
-    run.add_argument("--seeds", nargs="+", type=int, default=[0])
-    run.add_argument("--method", default="rd-snl")
-    run.add_argument("--config", type=Path)
-    run.set_defaults(verb=lambda a: run_all(a.data, a.rows, a.seeds, a.method, a.config))
-    table = verbs.add_parser("table")
-    table.add_argument("rows", type=Path)
-    table.set_defaults(verb=lambda a: print(format_table(read_rows(a.rows))))
-    arguments = parser.parse_args()
-    arguments.verb(arguments)
+
+    def add_options(run: argparse.ArgumentParser) -> None:
+        run.add_argument("--seeds", nargs="+", type=int, default=[0])
+        run.add_argument("--method", default="rd-snl")
+
+    command_line(
+        __doc__,
+        add_options,
+        lambda a: run_all(a.data, a.rows, a.seeds, a.method, a.config),
+        format_table,
+    )
 
 
 def run_all(data: Path, rows: Path, seeds: Iterable[int], method: str, config: Path | None) -> None:

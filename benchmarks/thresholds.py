@@ -24,6 +24,7 @@ import numpy as np
 from quality import (
     HEADS,
     append_row,
+    command_line,
     commit,
     hardware,
     markdown,
@@ -48,20 +49,17 @@ GUESSED = "guessed class threshold"
 
 def main() -> None:
     """Run or print the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    verbs = parser.add_subparsers(required=True)
-    run = verbs.add_parser("run")
-    run.add_argument("data", type=Path)
-    run.add_argument("--rows", type=Path, required=True)
-    run.add_argument("--methods", nargs="+", default=("rd", "rd-snl"))
-    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    run.add_argument("--config", type=Path)
-    run.set_defaults(verb=lambda a: run_all(a.data, a.rows, a.methods, a.seeds, a.config))
-    table = verbs.add_parser("table")
-    table.add_argument("rows", type=Path)
-    table.set_defaults(verb=lambda a: print(format_tables(read_rows(a.rows))))
-    arguments = parser.parse_args()
-    arguments.verb(arguments)
+
+    def add_options(run: argparse.ArgumentParser) -> None:
+        run.add_argument("--methods", nargs="+", default=("rd", "rd-snl"))
+        run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+
+    command_line(
+        __doc__,
+        add_options,
+        lambda a: run_all(a.data, a.rows, a.methods, a.seeds, a.config),
+        format_tables,
+    )
 
 
 def run_all(
