@@ -66,6 +66,12 @@ class Config(Section):
         return digest(parts)[:12]
 
     @property
+    def student_digest(self) -> str:
+        """Names every choice that a trained student depends on: not its maps nor what follows."""
+        after = {"method", "maps", "calibration", "probes"}
+        return digest(self.model_dump(mode="json", exclude=after))
+
+    @property
     def method_label(self) -> str:
         """What the method may call itself: a baseline, or SNL in our reading, never the paper's."""
         loss = self.loss

@@ -460,3 +460,25 @@ def test_a_run_inside_its_data_is_refused_and_nothing_is_written(tiny_data, tiny
     with pytest.raises(UsageError, match="lies inside the data set"):
         train(open_dataset(tiny_data), tiny_data / "run", make_config(**tiny_settings))
     assert not (tiny_data / "run").exists()
+
+
+def test_a_trained_state_is_kept_and_serves_runs_with_other_maps(
+    shared_data, tmp_path, tiny_settings
+):
+    data, config = open_dataset(shared_data), make_config("rd", **tiny_settings)
+    kept = tmp_path / "kept"
+    first = train(data, tmp_path / "first", config, trained=kept)
+    steps = []
+    again = train(
+        data,
+        tmp_path / "again",
+        config,
+        trained=kept,
+        progress=lambda label, done, _total: steps.append(done) if label == "training" else None,
+    )
+    assert steps == []
+    assert same_weights(again, first)
+    assert not (again / "checkpoint").exists()
+    other = make_config("rd", **{**tiny_settings, "seed": 1})
+    with pytest.raises(ArtifactError, match="belongs to another config"):
+        train(data, tmp_path / "other", other, trained=kept)

@@ -119,3 +119,28 @@ def test_a_study_without_data_says_what_to_do():
         open_jobs(runs)
     with pytest.raises(DataError, match="does not exist"):
         open_jobs([replace(run, data="nowhere") for run in runs])
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"settings": {"maps": {"centers": 8}}}, True),
+        ({"probes": 2}, True),
+        ({"own": ["maps"]}, True),
+        ({"settings": {"calibration": {"share": 0.2}}}, False),
+        ({"settings": {"student": {"dropout": 0.1}}}, False),
+        ({"settings": {"train": {"steps": 5}}}, False),
+        ({"own": ["loss"]}, False),
+        ({"pictures": 2}, False),
+        ({"classes": ["grey"]}, False),
+        ({"models": "per-class"}, False),
+        ({"seeds": [1]}, False),
+    ],
+)
+def test_a_training_is_known_by_what_its_student_depends_on(tiny_study, change, same):
+    plain = {"name": "a", "method": "rd"}
+    probes = {"probes": change.pop("probes")} if "probes" in change else {}
+    first = open_jobs(tiny_study(trials=[plain]).runs())[0]
+    other = open_jobs(tiny_study(trials=[{**plain, **change}], **probes).runs())[0]
+    assert (first.training == other.training) is same
+    assert first.key != other.key

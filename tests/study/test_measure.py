@@ -216,3 +216,51 @@ def test_scores_are_kept_with_six_digits(tiny_study, tmp_path):
     for score in row["image_scores"]:
         assert float(f"{score:.6g}") == score
         assert len(repr(score)) <= len("-1.23456e-10")
+
+
+CENTRAL = {
+    "rd": {"method": "rd"},
+    "rd, central": {"method": "rd", "settings": {"maps": {"centers": 4}}},
+    "rd, max": {"method": "rd", "settings": {"maps": {"score": "max"}}},
+    "rd, dropout": {"method": "rd", "settings": {"student": {"dropout": 0.1}}},
+}
+
+
+def test_trials_that_differ_in_their_maps_share_a_student(tiny_study, tmp_path):
+    steps = []
+
+    def watch(label, done, _total):
+        if label == "training":
+            steps.append(done)
+
+    trials = [{"name": name, **trial} for name, trial in CENTRAL.items()]
+    _, rows = run(tiny_study(trials=trials, probes=3), tmp_path, progress=watch)
+    assert steps == [1, 2, 3, 4] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+    alone = [
+        run(tiny_study(trials=[trial], probes=3), tmp_path, str(i))[1][0]
+        for i, trial in enumerate(trials)
+    ]
+    for shared, own in zip(rows, alone, strict=True):
+        assert shared["key"] == own["key"]
+        assert shared["steps"] == own["steps"] == 4
+        assert close(shared["scores"]["mean"], own["scores"]["mean"])
+        assert shared["image_scores"] == pytest.approx(own["image_scores"], rel=1e-5)
+    assert len({tuple(row["image_scores"]) for row in rows}) == 4
+
+
+def test_students_for_each_class_are_shared_and_kept_for_other_studies(tiny_study, tmp_path):
+    plan = tiny_study(trials=[{"name": "rd", "method": "rd", "models": "per-class"}])
+    run(plan, tmp_path, students=tmp_path / "students")
+    (training,) = (tmp_path / "students").iterdir()
+    assert sorted(path.name for path in training.iterdir()) == ["0", "1"]
+    other = tiny_study(trials=[{"name": "max", **CENTRAL["rd, max"], "models": "per-class"}])
+    steps = []
+    run(
+        other,
+        tmp_path,
+        "other",
+        students=tmp_path / "students",
+        progress=lambda label, _done, _total: steps.append(label == "training"),
+    )
+    assert not any(steps)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from snlad.errors import StoppedError, TrainingError, UsageError, WeightsError
+from snlad.study.jobs import open_jobs
 from snlad.study.rows import append_row, claim, failed, finished, read_rows
 from snlad.study.run import Outcome, run_study
 
@@ -125,10 +126,9 @@ def test_what_another_process_finished_meanwhile_is_not_run(tiny_study, measured
 
 def test_what_another_process_is_at_work_on_is_left_to_it(tiny_study, measured, rows, tmp_path):
     plan = tiny_study(trials=TWO)
-    run_study(plan, tmp_path / "theirs.jsonl", only=["rd"])
-    key = read_rows(tmp_path / "theirs.jsonl")[0]["key"]
+    training = open_jobs(plan.runs())[0].training
     measured.clear()
-    with claim(rows.with_suffix(".runs") / f"{key}.lock") as is_mine:
+    with claim(rows.with_suffix(".runs") / f"{training}.lock") as is_mine:
         assert is_mine
         assert run_study(plan, rows) == Outcome(1, 0, 1)
     assert measured == ["snl, seed 0"]

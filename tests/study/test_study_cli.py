@@ -103,10 +103,10 @@ def test_wrong_use_is_one_sentence(snlad, plan, words, hint):
     assert hint in error
 
 
-def test_a_real_study_keeps_its_features_for_the_next(snlad, plan, tmp_path):
-    words = ("study", plan, "--features", "features", "--only", "rd", "--seeds", 0, "--quiet")
+def test_a_real_study_keeps_features_and_students_for_the_next(snlad, plan, tmp_path):
+    words = ("study", plan, "--memory", "memory", "--only", "rd", "--seeds", 0, "--quiet")
     assert snlad(*words)[0] == 0
-    kept = list((tmp_path / "features").rglob("*.safetensors"))
+    kept = list((tmp_path / "memory" / "features").rglob("*.safetensors"))
     assert len(kept) == 18  # 10 to train, 8 to test
     assert snlad(*words, "--rows", "other.jsonl")[0] == 0
     (row,) = map(json.loads, (tmp_path / "other.jsonl").read_text().splitlines())

@@ -31,8 +31,9 @@ def run(
     tables: Annotated[
         Path | None, typer.Option(help="Folder for tables and plots (default results/STUDY).")
     ] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="Folder that keeps teacher features for later calls.")
+    memory: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps teacher features and students for later calls."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
@@ -50,7 +51,7 @@ def run(
     if list_only:
         typer.echo(_list(some, rows))
         return
-    failed = _run(some, rows, features, device, quiet=quiet)
+    failed = _run(some, rows, memory, device, quiet=quiet)
     _write(plan, jobs, rows, tables or rows.with_suffix(""))
     if failed:
         typer.echo(f"snlad: {failed} runs failed; the same command tries them again", err=True)
@@ -70,7 +71,7 @@ def _list(jobs: Sequence["Job"], rows: Path) -> str:
 
 
 def _run(
-    jobs: Sequence["Job"], rows: Path, features: Path | None, device: str, *, quiet: bool
+    jobs: Sequence["Job"], rows: Path, memory: Path | None, device: str, *, quiet: bool
 ) -> int:
     """Run what is missing and return how many runs failed."""
     from snlad.cli.progress import show_progress
@@ -78,8 +79,14 @@ def _run(
     from snlad.study.run import run_jobs
 
     with show_progress(quiet) as progress:
-        memory = FeatureMemory(features)
-        outcome = run_jobs(jobs, rows, memory=memory, device=device, progress=progress)
+        outcome = run_jobs(
+            jobs,
+            rows,
+            memory=FeatureMemory(memory and memory / "features"),
+            students=memory and memory / "students",
+            device=device,
+            progress=progress,
+        )
     elsewhere = f", {outcome.elsewhere} are run elsewhere" if outcome.elsewhere else ""
     typer.echo(f"{outcome.finished} runs finished, {outcome.failed} failed{elsewhere}: {rows}")
     return outcome.failed

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from snlad.build import LossFunction, build_detector, build_loss
 from snlad.config import Config, digest
 from snlad.data.roi import FittedRois, Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
-from snlad.engine.checkpoint import load_checkpoint
+from snlad.engine.checkpoint import has_checkpoint, load_checkpoint
 from snlad.engine.hardware import Hardware
 from snlad.engine.pictures import UsedPictures
 from snlad.engine.rundir import RunFolder
@@ -65,6 +66,16 @@ class Training:
     stop: Sequence[int]
     step: int = 0
     seconds_before: float = 0.0
+
+    @property
+    def state_identity(self) -> dict[str, str]:
+        """What the student's state depends on: its maps and what follows them may differ."""
+        own = [name for name in self.identity["own parts"].split(", ") if name != "maps"]
+        return {
+            **self.identity,
+            "config": self.config.student_digest,
+            "own parts": ", ".join(own),
+        }
 
 
 def require_normals(dataset: Dataset, rois: Rois) -> tuple[Sample, ...]:
@@ -136,11 +147,18 @@ def prepare(
     )
 
 
-def begin(training: Training) -> None:
-    """Start from the last checkpoint, or from k-means centers on a few batches."""
+def begin(training: Training, trained: Path | None = None) -> None:
+    """Start from the last checkpoint, a trained student, or k-means centers on a few batches.
+
+    Args:
+        training: before its first step.
+        trained: where the state of a training that differs in nothing but maps may be kept.
+    """
     student, run = training.detector.student, training.run
-    if (run.checkpoint / "checkpoint.json").exists():
-        done = load_checkpoint(run.checkpoint, student, training.optimizer, training.identity)
+    folders = [run.checkpoint] if trained is None else [run.checkpoint, trained]
+    found = next(filter(has_checkpoint, folders), None)
+    if found is not None:
+        done = load_checkpoint(found, student, training.optimizer, training.state_identity)
         training.step, training.seconds_before = int(done["step"]), done["seconds"]
         logger.info("resumed after step %d", training.step)
     run.rewind_log(training.step)

@@ -15,7 +15,7 @@ from snlad.config import Config
 from snlad.data.roi import Rois
 from snlad.data.samples import Dataset
 from snlad.engine.calibrate import require_calibration
-from snlad.engine.checkpoint import save_checkpoint
+from snlad.engine.checkpoint import has_checkpoint, save_checkpoint
 from snlad.engine.finish import finish_training
 from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware
 from snlad.engine.held_out import use_held_out
@@ -46,6 +46,7 @@ def train(
     calibration: Dataset | None = None,
     excluded: Collection[str] = (),
     memory: FeatureMemory | None = None,
+    trained: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Train one model on the normal training pictures of all classes together.
@@ -63,6 +64,8 @@ def train(
         excluded: SHA-256 of files to use for nothing, see ``read_excluded``.
         memory: where the teacher's features are looked up, so that several trainings on the same
             pictures compute them once.
+        trained: folder that keeps the state after the last step. A training that finds there what
+            another left that differs in nothing but its maps and what follows takes no step.
         progress: told how far the work is.
 
     Returns:
@@ -108,8 +111,11 @@ def train(
             )
             pictures.save(run.path)
         with _one_value_refused():
-            begin(training)
+            begin(training, trained)
             _run_steps(training, started)
+        for folder in (run.checkpoint, *([] if trained is None else [trained])):
+            if not has_checkpoint(folder):
+                _save(training, folder, started)
         finish_training(training, pictures.train, rois, own.names, started)
         source = (dataset if calibration is None else calibration).root
         use_held_out(training, pictures.calibration, str(source), own)
@@ -179,7 +185,7 @@ def _run_steps(training: Training, started: float) -> None:
             training.run.append_log(_log_row(training, terms, lr, norm, speed))
         training.progress("training", training.step, total)
         if last or training.step % settings.checkpoint_every == 0 or training.stop:
-            _save(training, started)
+            _save(training, training.run.checkpoint, started)
         if training.stop:
             raise TrainingError(
                 f"stopped by a signal after step {training.step} of {total}; "
@@ -203,14 +209,14 @@ def _log_row(
     }
 
 
-def _save(training: Training, started: float) -> None:
+def _save(training: Training, folder: Path, started: float) -> None:
     seconds = training.seconds_before + time.monotonic() - started
     save_checkpoint(
-        training.run.checkpoint,
+        folder,
         {"step": training.step, "seconds": seconds},
         training.detector.student,
         training.optimizer,
-        training.identity,
+        training.state_identity,
     )
 
 

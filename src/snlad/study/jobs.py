@@ -35,6 +35,11 @@ class Job:
         return digest([self.run.recipe, self.data])[:16]
 
     @property
+    def training(self) -> str:
+        """Names the run's training: equal names train equal students, whatever their maps."""
+        return digest([self.run.training, self.data])[:16]
+
+    @property
     def title(self) -> str:
         """Trial and seed, for people."""
         return f"{self.run.trial}, seed {self.run.config.seed}"

@@ -58,6 +58,7 @@ class Surroundings:
 
     Attributes:
         folder: for its models while they train; what is there is gone on with.
+        trained: for the students of its training, which runs with other maps share.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0`` or ``mps``.
         make: own parts, where the run has some.
         memory: where teacher features are looked up.
@@ -65,6 +66,7 @@ class Surroundings:
     """
 
     folder: Path
+    trained: Path
     device: str
     make: MakeParts | None
     memory: FeatureMemory
@@ -123,6 +125,7 @@ def _measure_one(job: Job, data: Dataset, name: str, given: Surroundings) -> Mea
         resume=(folder / "config.json").exists(),
         own=own,
         memory=given.memory,
+        trained=given.trained / name,
         progress=given.progress,
     )
     computed = given.memory.computed - known

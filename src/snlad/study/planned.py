@@ -50,13 +50,29 @@ class Run:
         unused = {"calibration", "probes"} if leaves_none_aside else set()
         parts = {
             "config": self.config.model_dump(mode="json", exclude=unused),
-            "classes": self.classes and sorted(self.classes),
-            "pictures": self.pictures,
-            "models": self.models,
             "own": [self.base, *sorted(self.own)] if self.own else [],
             "probes": self.probes,
         }
-        return digest(parts)[:16]
+        return digest({**parts, **self._pictures})[:16]
+
+    @property
+    def training(self) -> str:
+        """Sixteen hex digits for everything that its students depend on beside data and code."""
+        own = sorted({*self.own} - {"maps"})
+        parts = {
+            "config": self.config.student_digest,
+            "share": self.config.calibration.share,
+            "own": [self.base, *own] if own else [],
+        }
+        return digest({**parts, **self._pictures})[:16]
+
+    @property
+    def _pictures(self) -> dict[str, Any]:
+        return {
+            "classes": self.classes and sorted(self.classes),
+            "pictures": self.pictures,
+            "models": self.models,
+        }
 
 
 def choose_runs(

@@ -48,6 +48,7 @@ def run_study(
     only: Sequence[str] = (),
     seeds: Sequence[int] = (),
     memory: FeatureMemory | None = None,
+    students: Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
 ) -> Outcome:
@@ -64,6 +65,8 @@ def run_study(
         seeds: empty for all.
         memory: where teacher features are looked up; by default what fits into 4 GiB is
             remembered for the time of the call.
+        students: folder that keeps trained students for later calls; without one they are kept
+            beside the models until no run of this call needs them.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0`` or ``mps``.
         progress: told how far the work is.
 
@@ -73,7 +76,15 @@ def run_study(
         StoppedError: a signal ended the work; finished rows are kept.
     """
     jobs = open_jobs(choose_runs(study.on(data).runs(), only, seeds))
-    return run_jobs(jobs, rows, parts=parts, memory=memory, device=device, progress=progress)
+    return run_jobs(
+        jobs,
+        rows,
+        parts=parts,
+        memory=memory,
+        students=students,
+        device=device,
+        progress=progress,
+    )
 
 
 def run_jobs(
@@ -82,6 +93,7 @@ def run_jobs(
     *,
     parts: Mapping[str, MakeParts] | None = None,
     memory: FeatureMemory | None = None,
+    students: Path | None = None,
     device: str = "auto",
     progress: Progress = silent,
 ) -> Outcome:
@@ -94,7 +106,8 @@ def run_jobs(
     counts = {"finished": 0, "failed": 0, "elsewhere": 0}
     folder = rows.with_suffix(".runs")
     for number, job in enumerate(missing, start=1):
-        lock = folder / f"{job.key}.lock"
+        lock = folder / f"{job.training}.lock"  # runs of one training wait for its student
+        trained = (students or folder) / job.training
         with claim(lock) as is_mine:
             if not is_mine:
                 counts["elsewhere"] += 1
@@ -102,13 +115,16 @@ def run_jobs(
             if job.key not in finished(read_rows(rows)):  # nobody did it in the meantime
                 logger.info("run %d of %d: %s", number, len(missing), job.title)
                 given = Surroundings(
-                    folder / job.key, device, parts.get(job.run.base), memory, progress
+                    folder / job.key, trained, device, parts.get(job.run.base), memory, progress
                 )
                 row = _run(job, given, rows)
                 append_row(rows, row)
                 counts["failed" if "error" in row else "finished"] += 1
                 logger.info("%s: %s", job.title, _in_short(row))
             shutil.rmtree(folder / job.key, ignore_errors=True)
+            needed = students or job.training in {later.training for later in missing[number:]}
+            if not needed:
+                shutil.rmtree(trained, ignore_errors=True)
             lock.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()  # only where nothing is left in it
