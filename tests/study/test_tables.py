@@ -98,8 +98,8 @@ def test_a_mean_and_its_spread_worked_by_hand():
 
 def test_the_summary_worked_by_hand(tables):
     rd, snl = tables["Mean over classes"].rows
-    assert rd == ["rd", "2", "2", *["0.600 ± 0.000"] * 7, "100 ± 0", "30 ± 0"]
-    assert snl == ["snl", "2", "2", *["0.750 ± 0.071"] * 7, "100 ± 0", "30 ± 0"]
+    assert rd == ["rd", "2", "2", *["0.600 ± 0.000"] * 8, "100 ± 0", "30 ± 0"]
+    assert snl == ["snl", "2", "2", *["0.750 ± 0.071"] * 8, "100 ± 0", "30 ± 0"]
     pooled = tables["Pooled over all pictures"].rows[0]
     assert pooled[3:7] == ["0.500 ± 0.000"] * 3 + ["-"]
 
@@ -107,6 +107,38 @@ def test_the_summary_worked_by_hand(tables):
 def test_the_difference_worked_by_hand(tables):
     (line,) = tables["Differences to the baseline"].rows
     assert line == ["snl", "rd", "2", "2", *["+0.150 (+0.100..+0.200)"] * 7]
+
+
+def test_the_mean_of_seven_is_that_of_the_seven(two):
+    plan, jobs, rows = two
+    for row in rows:
+        row["scores"]["mean"] = {m: 0.1 * i for i, m in enumerate(METRICS, start=1)}
+    line = tables_of(plan, collect(jobs, rows))["Mean over classes"].rows[0]
+    assert line[9:11] == ["0.700 ± 0.000", "0.400 ± 0.000"]
+
+
+def test_groups_of_classes_are_shown_alone(two):
+    plan, jobs, rows = two
+    for row in rows:
+        row["scores"]["classes"]["dark"]["pixel_auroc"] = None
+    groups = {"confirming": ("grey",), "choosing": ("dark", "grey"), "absent": ("grey", "green")}
+    tables = tables_of(plan.model_copy(update={"groups": groups}), collect(jobs, rows))
+    grey = tables["Mean over confirming (1 classes)"].rows
+    assert grey[1][:4] == ["snl", "2", "1", "0.850 ± 0.071"]
+    both = tables["Mean over choosing (2 classes)"].rows
+    assert both[1][3] == "0.750 ± 0.071"
+    assert both[1][6] == "0.850 ± 0.071"  # where a number is defined in one class, of that one
+    (line,) = tables["Differences to the baseline, confirming (1 classes)"].rows
+    assert line[:5] == ["snl", "rd", "2", "1", "+0.150 (+0.100..+0.200)"]
+    assert not any("absent" in title for title in tables)
+
+
+def test_a_group_without_a_defined_number_is_a_dash(two):
+    plan, jobs, rows = two
+    for row in rows:
+        row["scores"]["classes"]["dark"]["pixel_auroc"] = None
+    tables = tables_of(plan.model_copy(update={"groups": {"one": ("dark",)}}), collect(jobs, rows))
+    assert tables["Mean over one (1 classes)"].rows[0][6] == "-"
 
 
 def test_classes_and_kinds_of_defects_are_shown_by_trial(tables):

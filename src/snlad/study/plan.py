@@ -59,6 +59,8 @@ class Study(Section):
     grid: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     traits: dict[str, tuple[Name, ...]] = Field(default_factory=dict)
     """Words for classes, by class name."""
+    groups: dict[Name, Classes] = Field(default_factory=dict)
+    """Classes whose means and differences are also shown by themselves, by a name for them."""
 
     @field_validator("grid", mode="before")
     @classmethod

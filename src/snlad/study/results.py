@@ -52,6 +52,14 @@ class Result:
         """The same of a class; NaN where the trial has no such class."""
         return _numbers(row["scores"]["classes"].get(name, {}).get(metric) for row in self.rows)
 
+    def over(self, names: Iterable[str], metric: str) -> Numbers:
+        """The mean over those of some classes in which the metric is defined; NaN without any."""
+        found = np.stack([self.of_class(name, metric) for name in names])
+        known = ~np.isnan(found)
+        with np.errstate(invalid="ignore"):
+            means: Numbers = np.where(known, found, 0.0).sum(axis=0) / known.sum(axis=0)
+        return means
+
     def of_row(self, key: str) -> Numbers:
         """Something that stands beside the scores: ``train_seconds``, ``steps``."""
         return _numbers(row.get(key) for row in self.rows)
@@ -111,8 +119,17 @@ def find_baseline(result: Result, results: Sequence[Result], baseline: str | Non
     return None
 
 
-def subtract(after: Result, before: Result, metric: str) -> Difference | None:
-    """The difference of two trials in a metric; ``None`` where nothing is defined in both."""
+def subtract(
+    after: Result, before: Result, metric: str, classes: Iterable[str] | None = None
+) -> Difference | None:
+    """The difference of two trials in a metric; ``None`` where nothing is defined in both.
+
+    Args:
+        after: the trial.
+        before: its baseline.
+        metric: one of the seven.
+        classes: of them; by default all.
+    """
     seeds = [
         (i, j)
         for i, a in enumerate(after.rows)
@@ -120,7 +137,7 @@ def subtract(after: Result, before: Result, metric: str) -> Difference | None:
         if a["seed"] == b["seed"]
     ]
     ours, theirs = [i for i, _ in seeds], [j for _, j in seeds]
-    names = sorted({name for row in after.rows for name in row["scores"]["classes"]})
+    names = classes or sorted({name for row in after.rows for name in row["scores"]["classes"]})
     pairs = (after.of_class(n, metric)[ours] - before.of_class(n, metric)[theirs] for n in names)
     known = [row for row in pairs if len(row) and not np.isnan(row).any()]
     if not known:

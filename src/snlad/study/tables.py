@@ -1,7 +1,8 @@
 """The tables of a study: by trial, against a baseline, by class, by kind of defect and of class."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -57,9 +58,12 @@ def study_tables(
     """
     shown = [result for result in results if result.rows]
     tables = [
-        _summary("Mean over classes", "mean", shown),
-        _summary("Pooled over all pictures", "pooled", shown),
-        _differences(study, shown),
+        _summary("Mean over classes", shown, lambda one, metric: one.values("mean", metric)),
+        *_by_group(study, shown),
+        _summary(
+            "Pooled over all pictures", shown, lambda one, metric: one.values("pooled", metric)
+        ),
+        _differences("Differences to the baseline", study, shown),
         _probes(shown),
         *(_by_class(metric, shown) for metric in BY_CLASS),
         *_by_kind(shown, breakdowns),
@@ -77,28 +81,51 @@ def spread(values: Numbers, digits: int = 3) -> str:
     return mean if len(values) < 2 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
 
 
-def _summary(title: str, part: str, results: Sequence[Result]) -> Table:
-    rows = [
-        [
-            result.name,
-            str(len(result.rows)),
-            str(len(result.job.dataset.class_names)),
-            *(spread(result.values(part, metric)) for metric in METRICS),
-            *(spread(result.of_row(key), 0) for key in ("steps", "train_seconds")),
-        ]
-        for result in results
-    ]
+def _summary(
+    title: str,
+    results: Sequence[Result],
+    values: Callable[[Result, str], Numbers],
+    n_classes: int = 0,
+) -> Table:
+    rows = []
+    for result in results:
+        found = [values(result, metric) for metric in METRICS]
+        rows.append(
+            [
+                result.name,
+                str(len(result.rows)),
+                str(n_classes or len(result.job.dataset.class_names)),
+                *map(spread, [*found, np.mean(found, axis=0)]),
+                *(spread(result.of_row(key), 0) for key in ("steps", "train_seconds")),
+            ]
+        )
     note = f"{_SPREAD} Training leaves out teacher features that were in memory before."
-    heads = ("trial", "seeds", "classes", *HEADS, "steps", "training, s")
+    heads = ("trial", "seeds", "classes", *HEADS, "mean of 7", "steps", "training, s")
     return Table(title, note, heads, rows)
 
 
-def _differences(study: Study, results: Sequence[Result]) -> Table:
+def _by_group(study: Study, results: Sequence[Result]) -> Iterator[Table]:
+    """Means and differences over some classes alone, of trials that have all of them."""
+    for name, classes in study.groups.items():
+        some = [one for one in results if {*classes} <= {*one.job.dataset.class_names}]
+        title = f"{name} ({len(classes)} classes)"
+        means = partial(_over, classes)
+        yield _summary(f"Mean over {title}", some, means, len(classes))
+        yield _differences(f"Differences to the baseline, {title}", study, some, classes)
+
+
+def _over(classes: Sequence[str], result: Result, metric: str) -> Numbers:
+    return result.over(classes, metric)
+
+
+def _differences(
+    title: str, study: Study, results: Sequence[Result], classes: Sequence[str] | None = None
+) -> Table:
     rows = []
     for result in results:
         baseline = find_baseline(result, results, study.baseline)
         if baseline is not None:
-            found = [subtract(result, baseline, metric) for metric in METRICS]
+            found = [subtract(result, baseline, metric, classes) for metric in METRICS]
             known = next((one for one in found if one is not None), None)
             counts = ["-", "-"] if known is None else [str(known.seeds), str(known.classes)]
             cells = [
@@ -110,7 +137,7 @@ def _differences(study: Study, results: Sequence[Result]) -> Table:
         "95 % interval over classes and seeds."
     )
     heads = ("trial", "baseline", "seeds", "classes", *HEADS)
-    return Table("Differences to the baseline", note, heads, rows, names=2)
+    return Table(title, note, heads, rows, names=2)
 
 
 def _ends(interval: tuple[float, float] | None) -> str:
