@@ -6,7 +6,7 @@ Configuration stops at ``build.py``: everything below takes plain typed argument
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,8 +68,17 @@ class Config(Section):
     @property
     def student_digest(self) -> str:
         """Names every choice that a trained student depends on: not its maps nor what follows."""
-        after = {"method", "maps", "calibration", "probes"}
-        return digest(self.model_dump(mode="json", exclude=after))
+        return digest(self.choices(without={"method", "maps", "calibration", "probes"}))
+
+    def choices(self, without: Set[str] = frozenset()) -> dict[str, Any]:
+        """Settings that differ from their section's defaults.
+
+        They stay the same when a later version adds a key.
+
+        Args:
+            without: sections to leave out.
+        """
+        return self.model_dump(mode="json", exclude=set(without), exclude_defaults=True)
 
     @property
     def method_label(self) -> str:

@@ -54,6 +54,8 @@ class LossConfig(Section):
     spatial_reading: Literal["kl", "cosine"] = "cosine"
     temperature: float = Field(1.0, gt=0.0)
     inter_reading: Literal["images", "networks"] = "images"
+    easy_share: float = Field(0.0, ge=0.0, lt=1.0)
+    """Of all locations, the easiest: a tenth of their gradient remains (loose loss)."""
 
     @model_validator(mode="after")
     def _some_term(self) -> Self:

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from snlad.losses.structural import LossWeights
+
 
 @pytest.fixture
 def levels():
@@ -17,3 +19,19 @@ def levels():
         return teacher, teacher + difference * noise
 
     return make
+
+
+@pytest.fixture
+def nothing() -> LossWeights:
+    """No term at all."""
+    return LossWeights(
+        flattened=0.0,
+        channel=0.0,
+        spatial=0.0,
+        intra=0.0,
+        inter=0.0,
+        spatial_reading="kl",
+        temperature=1.0,
+        inter_reading="images",
+        easy_share=0.0,
+    )

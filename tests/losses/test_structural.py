@@ -15,16 +15,6 @@ from snlad.losses.intra_affinity import intra_affinity
 from snlad.losses.spatial import spatial_cosine, spatial_kl
 from snlad.losses.structural import LossWeights, structural_loss
 
-NOTHING = LossWeights(
-    flattened=0.0,
-    channel=0.0,
-    spatial=0.0,
-    intra=0.0,
-    inter=0.0,
-    spatial_reading="kl",
-    temperature=1.0,
-    inter_reading="images",
-)
 READINGS = [
     ("flattened", {}, flattened_cosine),
     ("channel", {}, channel_distillation),
@@ -49,18 +39,18 @@ def pyramids(levels):
 
 @pytest.mark.parametrize(("name", "reading", "loss"), READINGS)
 def test_a_term_is_its_weight_times_its_reading_summed_over_levels(
-    pyramids, name, reading, loss
+    pyramids, name, reading, loss, nothing
 ) -> None:
-    weights = dataclasses.replace(NOTHING, **{name: 0.25}, **reading)
+    weights = dataclasses.replace(nothing, **{name: 0.25}, **reading)
     terms = structural_loss(*pyramids, weights)
     expected = 0.25 * sum(loss(t, s) for t, s in zip(*pyramids, strict=True))
     assert list(terms) == [name]
     torch.testing.assert_close(terms[name], expected)
 
 
-def test_all_terms_stand_side_by_side_and_reach_every_level(pyramids) -> None:
+def test_all_terms_stand_side_by_side_and_reach_every_level(pyramids, nothing) -> None:
     weights = dataclasses.replace(
-        NOTHING, flattened=1.0, channel=1.0, spatial=1.0, intra=1.0, inter=1.0
+        nothing, flattened=1.0, channel=1.0, spatial=1.0, intra=1.0, inter=1.0
     )
     student = [level.requires_grad_() for level in pyramids[1]]
     terms = structural_loss(pyramids[0], student, weights)
@@ -69,37 +59,39 @@ def test_all_terms_stand_side_by_side_and_reach_every_level(pyramids) -> None:
     assert all(level.grad.abs().sum() > 0 for level in student)
 
 
-def test_a_term_of_weight_zero_is_never_computed(pyramids, monkeypatch) -> None:
+def test_a_term_of_weight_zero_is_never_computed(pyramids, monkeypatch, nothing) -> None:
     def explode(*_: object) -> None:
         raise AssertionError("computed although its weight is 0")
 
     monkeypatch.setattr(structural, "intra_affinity", explode)
     monkeypatch.setattr(structural, "inter_affinity_across_images", explode)
-    assert list(structural_loss(*pyramids, dataclasses.replace(NOTHING, channel=1.0))) == [
+    assert list(structural_loss(*pyramids, dataclasses.replace(nothing, channel=1.0))) == [
         "channel"
     ]
 
 
-def test_features_of_low_precision_give_terms_in_float32(pyramids) -> None:
+def test_features_of_low_precision_give_terms_in_float32(pyramids, nothing) -> None:
     teacher, student = ([level.to(torch.bfloat16) for level in pyramid] for pyramid in pyramids)
-    weights = dataclasses.replace(NOTHING, channel=1.0, intra=1.0)
+    weights = dataclasses.replace(nothing, channel=1.0, intra=1.0)
     assert {term.dtype for term in structural_loss(teacher, student, weights).values()} == {
         torch.float32
     }
 
 
 @pytest.mark.parametrize("fault", ["level missing", "wrong shape"])
-def test_a_student_of_other_shapes_is_refused_with_both_shapes(pyramids, fault: str) -> None:
+def test_a_student_of_other_shapes_is_refused_with_both_shapes(
+    pyramids, fault: str, nothing
+) -> None:
     teacher, student = pyramids
     student = student[:1] if fault == "level missing" else [student[0], student[1][:, :1]]
     with pytest.raises(TrainingError, match=r"\(2, 3, 4, 4\).*\(2, 6, 2, 2\).*in its shape"):
-        structural_loss(teacher, student, dataclasses.replace(NOTHING, channel=1.0))
+        structural_loss(teacher, student, dataclasses.replace(nothing, channel=1.0))
 
 
 # A default here once disagreed with the configuration's: the reading is named by who asks.
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(LossWeights)])
-def test_no_weight_and_no_reading_has_a_default(field: str) -> None:
-    given = dataclasses.asdict(NOTHING)
+def test_no_weight_and_no_reading_has_a_default(field: str, nothing) -> None:
+    given = dataclasses.asdict(nothing)
     del given[field]
     with pytest.raises(TypeError, match=field):
         LossWeights(**given)
@@ -111,6 +103,6 @@ def test_the_configuration_names_every_weight_and_reading(method: str) -> None:
     assert dataclasses.asdict(LossWeights(**settings)) == settings
 
 
-def test_weights_cannot_change_after_they_were_given() -> None:
+def test_weights_cannot_change_after_they_were_given(nothing) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        NOTHING.channel = 1.0  # type: ignore[misc]
+        nothing.channel = 1.0  # type: ignore[misc]

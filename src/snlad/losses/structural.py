@@ -13,13 +13,14 @@ from snlad.losses.channel import channel_distillation
 from snlad.losses.flattened import flattened_cosine
 from snlad.losses.inter_affinity import inter_affinity_across_images, inter_affinity_across_networks
 from snlad.losses.intra_affinity import intra_affinity
+from snlad.losses.loose import loosen
 from snlad.losses.spatial import spatial_cosine, spatial_kl
 from snlad.pyramid import Pyramid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWeights:
-    """Weight of each term, 0 for none, and the reading of the terms that have two."""
+    """Weight of each term, 0 for none, the reading of those that have two, and easy locations."""
 
     flattened: float
     channel: float
@@ -29,6 +30,7 @@ class LossWeights:
     spatial_reading: Literal["kl", "cosine"]
     temperature: float
     inter_reading: Literal["images", "networks"]
+    easy_share: float
 
 
 def structural_loss(teacher: Pyramid, student: Pyramid, weights: LossWeights) -> dict[str, Tensor]:
@@ -43,6 +45,9 @@ def structural_loss(teacher: Pyramid, student: Pyramid, weights: LossWeights) ->
     Source: arXiv 2402.17091 names the terms; forms and weights are ours.
     """
     _check_shapes(teacher, student)
+    if weights.easy_share:
+        pairs = zip(teacher, student, strict=True)
+        student = [loosen(t, s, weights.easy_share) for t, s in pairs]
     return {
         name: weight
         * torch.stack([loss(t, s) for t, s in zip(teacher, student, strict=True)]).sum()

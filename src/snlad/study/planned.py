@@ -49,7 +49,7 @@ class Run:
         leaves_none_aside = self.config.calibration.share == 0
         unused = {"calibration", "probes"} if leaves_none_aside else set()
         parts = {
-            "config": self.config.model_dump(mode="json", exclude=unused),
+            "config": self.config.choices(without=unused),
             "own": [self.base, *sorted(self.own)] if self.own else [],
             "probes": self.probes,
         }
