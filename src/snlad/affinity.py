@@ -46,7 +46,7 @@ def in_full_precision(equation: Callable[P, R]) -> Callable[P, R]:
             return value.to(dtype) if _is_float(value) else value
 
         # Only where autocast is on: an exported graph shall not contain its region.
-        on = torch.is_autocast_enabled(device)
+        on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         with torch.autocast(device, enabled=False) if on else nullcontext():
             return equation(
                 *(promote(v) for v in args),

@@ -13,6 +13,7 @@ from snlad.models.central import CentralMaps, Residual
 from snlad.models.cram import Cram
 from snlad.models.detector import Detector, MapFunction
 from snlad.models.forward import ForwardStudent
+from snlad.models.reconstruction import ReconstructionStudent
 from snlad.models.reverse import ReverseStudent, default_bottleneck
 from snlad.models.teacher import Teacher
 from snlad.pyramid import Pyramid
@@ -28,14 +29,18 @@ def build_teacher(config: Config) -> Teacher:
 
 def build_student(config: Config, teacher: Teacher) -> nn.Module:
     """The student that ``student.distillation`` names, with CRAM where ``cram.reading`` asks."""
-    if config.student.distillation == "forward":
+    kind, dropout = config.student.distillation, config.student.dropout
+    if kind == "forward":
         return ForwardStudent(teacher, crams=[_build_cram(config, c) for c in teacher.channels])
+    if kind == "reconstruction":
+        cram = _build_cram(config, teacher.channels[-1])
+        return ReconstructionStudent(teacher, cram=cram, dropout=dropout)
     width = config.student.bottleneck_channels or default_bottleneck(teacher)
     return ReverseStudent.for_teacher(
         teacher,
         width,
         cram=_build_cram(config, width),
-        dropout=config.student.dropout,
+        dropout=dropout,
     )
 
 

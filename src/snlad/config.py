@@ -51,12 +51,16 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _bottleneck_has_a_place(self) -> Self:
-        if self.student.distillation == "forward":
-            for key in ("bottleneck_channels", "dropout"):
-                if getattr(self.student, key):
-                    raise ValueError(
-                        f"student.{key} acts in a reverse student; leave it out for a forward one"
-                    )
+        kind = self.student.distillation
+        absent = {
+            "forward": ("bottleneck_channels", "dropout"),
+            "reconstruction": ("bottleneck_channels",),
+        }
+        for key in absent.get(kind, ()):
+            if getattr(self.student, key):
+                raise ValueError(
+                    f"student.{key} acts in a reverse student; leave it out for a {kind} one"
+                )
         return self
 
     @property

@@ -28,11 +28,12 @@ class TeacherConfig(Section):
 class StudentConfig(Section):
     """The network that learns to reproduce the teacher."""
 
-    distillation: Literal["forward", "reverse"] = "reverse"
+    distillation: Literal["forward", "reverse", "reconstruction"] = "reverse"
+    """``reconstruction`` is for teachers whose levels have one stride, as a plain ViT's."""
     bottleneck_channels: int | None = Field(None, ge=1)
     """Channels of the embedding; by default twice the teacher's deepest; reverse only."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
-    """Share of the embedding's values dropped in training; reverse distillation only."""
+    """Share of the embedding's values dropped in training; a forward student has none."""
 
 
 class CramConfig(Section):
