@@ -6,10 +6,12 @@ from torch import nn
 
 from snlad.build import build_detector, build_loss, build_maps, build_student, build_teacher
 from snlad.config import make_config
+from snlad.models.central import CentralMaps
 from snlad.models.cram import Cram
 from snlad.models.forward import ForwardStudent
 from snlad.models.reverse import ReverseStudent
 
+CRAM = {"reading": "residual", "centers": 4}
 METHODS = ("fd", "rd", "fd-snl", "rd-snl")
 
 
@@ -23,33 +25,34 @@ def crams(module: nn.Module) -> list[Cram]:
 
 
 @pytest.mark.parametrize(
-    ("method", "kind", "count"),
+    ("method", "kind", "places"),
     [
-        ("fd", ForwardStudent, 0),
+        ("fd", ForwardStudent, 3),
         ("fd-snl", ForwardStudent, 3),
-        ("rd", ReverseStudent, 0),
+        ("rd", ReverseStudent, 1),
         ("rd-snl", ReverseStudent, 1),
     ],
 )
-def test_a_method_is_its_student_and_its_crams(make, method, kind, count):
-    config = make(method)
-    student = build_student(config, build_teacher(config))
-    assert type(student) is kind
-    assert len(crams(student)) == count
+def test_a_method_is_its_student_which_has_cram_only_where_asked(make, method, kind, places):
+    for cram, count in (({}, 0), (CRAM, places)):
+        config = make(method, cram=cram)
+        student = build_student(config, build_teacher(config))
+        assert type(student) is kind
+        assert len(crams(student)) == count
 
 
 def test_crams_have_the_channels_of_their_place(make):
-    config = make("fd-snl")
+    config = make("fd-snl", cram=CRAM)
     teacher = build_teacher(config)
     found = [cram.centers.shape for cram in crams(build_student(config, teacher))]
     assert found == [(4, channels) for channels in teacher.channels]
-    config = make("rd-snl")
+    config = make("rd-snl", cram=CRAM)
     (cram,) = crams(build_student(config, teacher))
     assert cram.centers.shape == (4, 2 * teacher.channels[-1])
 
 
 def test_the_embedding_is_as_wide_as_asked(make):
-    config = make("rd-snl", student={"bottleneck_channels": 6})
+    config = make("rd-snl", student={"bottleneck_channels": 6}, cram=CRAM)
     teacher = build_teacher(config)
     student = build_student(config, teacher)
     features = teacher(torch.rand(2, 3, 64, 64))
@@ -93,7 +96,9 @@ def test_a_weight_scales_its_term(make):
 def test_both_readings_of_a_loss_can_be_chosen(make, key, choices):
     levels, others = [torch.rand(2, 5, 4, 4)], [torch.rand(2, 5, 4, 4)]
     term = key.removesuffix("_reading")
-    first, second = (build_loss(make(loss={key: c}))(levels, others)[term] for c in choices)
+    first, second = (
+        build_loss(make(loss={term: 1.0, key: c}))(levels, others)[term] for c in choices
+    )
     assert float(first) != pytest.approx(float(second))
 
 
@@ -107,8 +112,12 @@ def test_temperature_reaches_the_kl_reading(make):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_affinity_map_belongs_to_snl(make, method):
-    assert ("affinity" in build_maps(make(method), (5, 6))) == method.endswith("-snl")
+def test_central_maps_belong_to_snl(make, method):
+    maps = build_maps(make(method), (5, 6))
+    assert isinstance(maps, CentralMaps) == method.endswith("-snl")
+    if isinstance(maps, CentralMaps):
+        assert maps.names == ("feature", "center")
+        assert maps.points.shape == (2048, 6)
 
 
 def test_levels_of_the_feature_map_are_summed_or_multiplied(make):
@@ -124,7 +133,8 @@ def test_levels_of_the_feature_map_are_summed_or_multiplied(make):
 def test_aligned_corners_reach_the_maps(make):
     levels, others = [torch.rand(1, 5, 4, 4)], [torch.rand(1, 5, 4, 4)]
     aligned, other = (
-        build_maps(make(maps={"align_corners": corners}), (5,)) for corners in (True, False)
+        build_maps(make("rd", maps={"align_corners": corners, "affinity": True}), (5,))
+        for corners in (True, False)
     )
     for name in ("feature", "affinity"):
         difference = aligned[name](levels, others, (16, 16)) - other[name](levels, others, (16, 16))
@@ -134,7 +144,9 @@ def test_aligned_corners_reach_the_maps(make):
 @pytest.mark.parametrize("score", ["top", "max"])
 @pytest.mark.parametrize("combine", ["sum", "scaled-sum", "product"])
 def test_inference_settings_reach_the_detector(make, combine, score):
-    detector = build_detector(make(maps={"combine": combine, "score": score, "sigma_px": 2.0}))
+    detector = build_detector(
+        make("rd", maps={"combine": combine, "score": score, "sigma_px": 2.0})
+    )
     assert (detector.how, detector.score, detector.sigma_px) == (combine, score, 2.0)
 
 

@@ -96,8 +96,9 @@ def test_a_baseline_with_any_part_of_snl_is_no_longer_called_plain(part):
 
 
 def test_snl_without_any_of_its_parts_is_called_plain():
-    off = {"loss": {"spatial": 0.0, "intra": 0.0, "inter": 0.0}}
-    config = make_config("rd-snl", **off, cram={"reading": "none"}, maps={"affinity": False})
+    config = make_config(
+        "rd-snl", loss={"spatial": 0.0}, maps={"centers": 0, "center_distance": False}
+    )
     assert config.method_label == "plain reverse distillation (rd-snl)"
 
 

@@ -32,10 +32,10 @@ def resave(folder, change_payload=lambda payload: None, change_arrays=lambda arr
     save_artifact(folder, "model", payload, {"weights.safetensors": format_arrays(arrays)})
 
 
-def test_teacher_student_and_map_scale_are_all_inside(folder):
+def test_teacher_student_and_maps_are_all_inside(folder):
     names = load_artifact(folder, "model").arrays("weights.safetensors")
     parts = {name.split(".")[0] for name in names}
-    assert parts == {"teacher", "student", "map_mean", "map_spread"}
+    assert parts == {"teacher", "student", "maps", "map_mean", "map_spread"}
 
 
 def test_the_card_in_json_says_what_was_trained_on(folder):

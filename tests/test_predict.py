@@ -56,7 +56,7 @@ def test_until_calibration_there_is_a_score_and_no_verdict(model, pictures):
 
 def test_maps_come_by_name_at_protocol_size(model, pictures):
     prediction = model.predict(pictures[0])[0]
-    assert set(prediction.maps) == {"feature", "affinity", "overall"} == set(model.map_names)
+    assert set(prediction.maps) == {"feature", "center", "overall"} == set(model.map_names)
     for array in prediction.maps.values():
         assert array.shape == (256, 256)
         assert array.dtype == np.float32
@@ -151,7 +151,7 @@ def test_a_row_names_the_model(model, pictures):
 
 def test_a_score_that_is_not_a_number_is_never_normal(trained_run, pictures):
     broken = load(trained_run)
-    broken._inspector._detector.map_mean.fill_(float("nan"))
+    broken._inspector._detector.maps.usual.fill_(float("nan"))
     prediction = broken.predict(pictures[0])[0]
     assert prediction.pred_score is None
     assert "the score is nan" in prediction.error

@@ -7,10 +7,9 @@ from snlad.errors import ConfigError
 Method = Literal["fd", "rd", "fd-snl", "rd-snl"]
 
 _FORWARD_MAPS = {"levels": "product", "align_corners": False}
-_SNL_MAPS = {"affinity": True, "combine": "scaled-sum"}
 _SNL: dict[str, Any] = {
-    "loss": {"channel": 1.0, "spatial": 1.0, "intra": 0.3, "inter": 0.3},
-    "cram": {"reading": "residual"},
+    "loss": {"channel": 1.0, "spatial": 1.0},
+    "maps": {"centers": 2048, "center_distance": True},
 }
 _SETTINGS: dict[str, dict[str, Any]] = {
     "rd": {
@@ -22,16 +21,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "loss": {"channel": 1.0},
         "maps": _FORWARD_MAPS,
     },
-    "rd-snl": {
-        "student": {"distillation": "reverse"},
-        **_SNL,
-        "maps": _SNL_MAPS,
-    },
-    "fd-snl": {
-        "student": {"distillation": "forward"},
-        **_SNL,
-        "maps": {**_FORWARD_MAPS, **_SNL_MAPS},
-    },
+    "rd-snl": {"student": {"distillation": "reverse"}, **_SNL},
+    "fd-snl": {"student": {"distillation": "forward"}, **_SNL},
 }
 
 

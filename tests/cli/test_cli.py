@@ -66,11 +66,11 @@ def test_every_verb_works_without_a_network(snlad, no_sockets, tiny_data, tmp_pa
         "--out",
         out,
         "--maps",
-        "feature,affinity,overall",
+        "feature,center,overall",
     )
     assert code == 0
     assert len((out / "predictions.jsonl").read_text().splitlines()) == 4
-    assert len(list((out / "maps" / "affinity").iterdir())) == 4
+    assert len(list((out / "maps" / "center").iterdir())) == 4
 
     code, text, _ = snlad("report", run, "--data", tiny_data, "--quiet")
     assert (code, text.splitlines()[-1]) == (0, f"report: {run / 'report.html'}")

@@ -48,7 +48,7 @@ def test_raw_maps_are_float_tiffs_that_other_tools_read(model, pictures, tmp_pat
 
 
 def test_a_map_that_the_model_lacks_is_refused_before_any_work(model, pictures, tmp_path):
-    with pytest.raises(UsageError, match="--maps depth: this model has feature, affinity, overall"):
+    with pytest.raises(UsageError, match="--maps depth: this model has feature, center, overall"):
         write_predictions(model, pictures, tmp_path / "out", map_names=["depth"])
     assert not (tmp_path / "out").exists()
 

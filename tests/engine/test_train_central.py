@@ -11,7 +11,7 @@ from snlad.errors import ConfigError
 from snlad.models.central import CentralMaps
 from snlad.predict import load
 
-CENTRAL = {"centers": 8, "center_distance": True, "combine": "sum"}
+CENTRAL = {"centers": 8, "center_distance": True, "affinity": True}
 
 
 @pytest.fixture(scope="module")

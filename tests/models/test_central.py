@@ -130,11 +130,13 @@ def test_levels_of_any_size_take_the_center_that_lies_over_them(size: tuple[int,
     assert maps(teacher, teacher, SIZE)["plain"].shape == (2, 1, *SIZE)
 
 
-def test_fewer_locations_than_centers_make_each_of_them_one() -> None:
+@pytest.mark.parametrize(("locations", "different"), [(3, 1), (89, 2), (90, 3), (400, 7)])
+def test_a_center_has_thirty_locations_or_there_are_fewer_of_them(
+    locations: int, different: int
+) -> None:
     maps = central(centers=7)
-    features = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    maps.fit_points(features, seed=0)
-    assert {tuple(point) for point in maps.points.tolist()} == {(0, 0), (1, 0), (0, 1)}
+    maps.fit_points(torch.rand(locations, 2), seed=0)
+    assert len(maps.points.unique(dim=0)) == different
     maps.fit_residuals([(two_places(), two_places())])
     assert all(torch.isfinite(value).all() for value in maps.state_dict().values())
     assert (maps.scale > 0).all()

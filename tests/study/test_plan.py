@@ -239,6 +239,7 @@ OTHER = {
     ("cram", "initialisation"): "random",
     ("loss", "spatial_reading"): "kl",
     ("loss", "inter_reading"): "networks",
+    ("loss", "easy_share"): 0.3,
     ("maps", "levels"): "product",
     ("maps", "combine"): "product",
     ("maps", "score"): "max",
@@ -251,7 +252,7 @@ OTHER = {
 
 
 def test_any_other_setting_is_another_recipe():
-    base = run()
+    base = run(method="rd")
     content = base.config.model_dump(mode="json")
     seen = {base.recipe}
     names = [path for path, _ in leaves(content) if path[0] not in ("calibration", "probes")]

@@ -95,9 +95,11 @@ class CentralMaps(nn.Module):
     def fit_points(self, features: Float[Tensor, "n C"], seed: int) -> None:
         """Find the centers among deepest features of normal locations (``deepest``).
 
-        With fewer locations than centers every location is one, and some are so twice.
+        A center of few locations would lie on them, and normal pictures to come would be far from
+        it. So there are at most as many centers as there are times ``SAMPLE`` locations; where that
+        is fewer than K, some are there twice.
         """
-        count = min(len(self.points), len(features))
+        count = max(1, min(len(self.points), len(features) // SAMPLE))
         found = k_means(features, count, seed=seed, steps=10)
         self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
 
