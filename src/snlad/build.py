@@ -57,10 +57,9 @@ def build_maps(config: Config, channels: Sequence[int]) -> dict[str, MapFunction
         if config.maps.affinity:
             residuals["affinity"] = affinity_differences
         return CentralMaps(
-            channels[-1],
+            channels,
             config.maps.centers,
             residuals,
-            len(channels),
             distance=config.maps.center_distance,
             align_corners=corners,
         )

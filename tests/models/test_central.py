@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snlad.metrics.ranking import auroc, rank
-from snlad.models.central import CentralMaps, deepest
+from snlad.models.central import CentralMaps, center_features
 from snlad.models.clusters import k_means
 
 SIZE = (8, 8)
@@ -17,14 +17,11 @@ def first_channels(teacher: list[Tensor], student: list[Tensor]) -> list[Tensor]
     return [(t - s)[:, 0].abs() for t, s in zip(teacher, student, strict=True)]
 
 
-def central(
-    levels: int = 1, centers: int = 2, *, distance: bool = False, **residuals
-) -> CentralMaps:
+def central(*channels: int, centers: int = 2, distance: bool = False, **residuals) -> CentralMaps:
     return CentralMaps(
-        2,
+        channels or (2,),
         centers,
         residuals or {"plain": first_channels},
-        levels,
         distance=distance,
         align_corners=True,
     )
@@ -38,7 +35,7 @@ def two_places() -> list[Tensor]:
 
 
 def with_points(maps: CentralMaps) -> CentralMaps:
-    maps.points.copy_(torch.tensor([[0.0, 0.0], [9.0, 9.0]]))
+    maps.points.copy_(torch.tensor([[0.0], [9.0]]).expand_as(maps.points))
     return maps
 
 
@@ -92,7 +89,7 @@ def test_levels_add_up_each_in_its_own_units() -> None:
         ]
         for kept in (0, 1)
     )  # one level that disagrees, the other that does not
-    maps = with_points(central(levels=2))
+    maps = with_points(central(2, 2))
     maps.fit_residuals([(teacher, student)])
     both, first, second, none = (
         maps(teacher, some, SIZE)["plain"] for some in (student, fine, coarse, teacher)
@@ -104,7 +101,7 @@ def test_usual_places_are_near_zero() -> None:
     torch.manual_seed(0)
     pair = ([torch.rand(4, 2, 8, 8)], [torch.rand(4, 2, 8, 8)])
     maps = central(centers=3)
-    maps.fit_points(deepest(pair[0]).flatten(2).mT.flatten(0, 1), seed=0)
+    maps.fit_points(center_features(pair[0]).flatten(2).mT.flatten(0, 1), seed=0)
     maps.fit_residuals([pair])
     shown = maps(*pair, SIZE)["plain"]
     assert shown.shape == (4, 1, 8, 8)
@@ -122,10 +119,35 @@ def test_the_distance_to_the_nearest_center_is_a_map_of_its_own() -> None:
     assert float(shown["center"][0, 0, 0, 7]) == pytest.approx(0, abs=1e-3)
 
 
+def test_centers_are_of_the_two_deepest_levels_at_the_deepest_locations() -> None:
+    torch.manual_seed(0)
+    fine, middle, deep = (torch.rand(2, c, 2 * s, s) for c, s in ((2, 16), (3, 8), (4, 4)))
+    features = center_features([fine, middle, deep])
+    assert features.shape == (2, 7, 8, 4)
+    i, j = 3, 0  # at the border: its 3 x 3 neighbours are six
+    torch.testing.assert_close(features[:, 3:, i, j], deep[:, :, 2:5, :2].mean(dim=(2, 3)))
+    inside = [middle[:, :, y - 1 : y + 2, x - 1 : x + 2] for y in (6, 7) for x in (2, 3)]
+    expected = torch.stack([part.mean(dim=(2, 3)) for part in inside]).mean(dim=0)
+    torch.testing.assert_close(features[:, :3, 3, 1], expected)
+
+
+def test_no_level_decides_alone_whatever_its_units() -> None:
+    torch.manual_seed(0)
+    pair = ([torch.rand(4, 3, 8, 8), torch.rand(4, 2, 8, 8)],) * 2
+    shown = []
+    for factor in (1.0, 1000.0):
+        teacher = [factor * pair[0][0], pair[0][1]]
+        maps = central(3, 2, centers=5, distance=True)
+        maps.fit_points(center_features(teacher).flatten(2).mT.flatten(0, 1), seed=0)
+        maps.fit_residuals([(teacher, teacher)])
+        shown.append(maps(teacher, teacher, SIZE)["center"])
+    torch.testing.assert_close(*shown, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("size", [(5, 7), (8, 8), (16, 24)])
 def test_levels_of_any_size_take_the_center_that_lies_over_them(size: tuple[int, int]) -> None:
     teacher = [torch.rand(2, 3, *size), torch.rand(2, 2, 4, 6)]
-    maps = central(levels=2)
+    maps = central(3, 2)
     maps.fit_residuals([(teacher, [level + 1 for level in teacher])])
     assert maps(teacher, teacher, SIZE)["plain"].shape == (2, 1, *SIZE)
 

@@ -17,7 +17,7 @@ from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
 from snlad.errors import ImageError
 from snlad.model_folder import ModelCard, save_model
-from snlad.models.central import SAMPLE, CentralMaps, deepest
+from snlad.models.central import SAMPLE, CentralMaps, center_features
 from snlad.models.statistics import channel_statistics
 from snlad.models.weights import weights_license
 from snlad.pyramid import Pyramid
@@ -72,7 +72,7 @@ def _fit_centers(training: Training, maps: CentralMaps) -> None:
     share = -(-SAMPLE * len(maps.points) // n)
     seen = []
     for part in _parts(n):
-        level = deepest(training.data.batch(part)[1]).flatten(2).mT.cpu()
+        level = center_features(training.data.batch(part)[1]).flatten(2).mT.cpu()
         lots = torch.rand(level.shape[:2], generator=generator).argsort(dim=1)[:, :share]
         seen.append(level.gather(1, lots[..., None].expand(-1, -1, level.shape[2])).flatten(0, 1))
         training.progress("finding centers", part[-1] + 1, n)

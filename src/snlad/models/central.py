@@ -1,9 +1,10 @@
 """Central maps: residuals in units of what is usual near their normality center.
 
 A student rebuilds some places worse than others, normal as they are: an edge, a print, the grain of
-a cast part. So K centers of the teacher's deepest normal features are found by k-means, and each
-center aggregates the residuals of the normal locations that are nearest to it: their mean m_k and
-spread s_k, for every level of every residual. A location i that is nearest to center k then shows
+a cast part. So K centers of the teacher's normal features, of its two deepest levels together, are
+found by k-means, and each center aggregates the residuals of the normal locations that are nearest
+to it: their mean m_k and spread s_k, for every level of every residual. A location i that is
+nearest to center k then shows
 
     (r_i - m_k) / (s_k + s),    s the mean of all s_k,
 
@@ -25,6 +26,9 @@ from snlad.models.clusters import k_means
 from snlad.models.cram import squared_distances
 from snlad.pyramid import Level, Pyramid
 
+CENTER_LEVELS = 2
+"""Levels, from the deepest up, whose features the centers are of."""
+
 Residual = Callable[[Pyramid, Pyramid], Sequence[Tensor]]
 """(teacher, student) -> residual (B, Hl, Wl) of each level, higher where they disagree."""
 
@@ -42,10 +46,9 @@ class CentralMaps(nn.Module):
     """Maps of residuals, each in units of what is usual near its normality center.
 
     Args:
-        channels: of the teacher's deepest level.
+        channels: of the teacher's levels.
         centers: K.
         residuals: by name of the map.
-        levels: how many each of them gives.
         distance: whether the distance to the nearest center is a map of its own.
         align_corners: whether upsampling puts the outermost locations on the outermost pixels.
 
@@ -54,15 +57,15 @@ class CentralMaps(nn.Module):
     """
 
     points: Tensor
+    unit: Tensor
     usual: Tensor
     scale: Tensor
 
     def __init__(
         self,
-        channels: int,
+        channels: Sequence[int],
         centers: int,
         residuals: Mapping[str, Residual],
-        levels: int,
         *,
         distance: bool,
         align_corners: bool,
@@ -71,8 +74,10 @@ class CentralMaps(nn.Module):
         self._residuals = dict(residuals)
         self._distance, self._align_corners = distance, align_corners
         self.names = (*residuals, *([DISTANCE] if distance else []))
-        rows = levels * len(residuals) + distance
-        self.register_buffer("points", torch.zeros(centers, channels))
+        rows = len(channels) * len(residuals) + distance
+        self._parts = tuple(channels[-CENTER_LEVELS:])
+        self.register_buffer("points", torch.zeros(centers, sum(self._parts)))
+        self.register_buffer("unit", torch.ones(sum(self._parts)))
         self.register_buffer("usual", torch.zeros(rows, centers))
         self.register_buffer("scale", torch.ones(rows, centers))
 
@@ -93,14 +98,19 @@ class CentralMaps(nn.Module):
 
     @torch.no_grad()
     def fit_points(self, features: Float[Tensor, "n C"], seed: int) -> None:
-        """Find the centers among deepest features of normal locations (``deepest``).
+        """Find the centers among features of normal locations (``center_features``).
+
+        Each level is divided by the spread of its values, so that none of them decides alone.
 
         A center of few locations would lie on them, and normal pictures to come would be far from
         it. So there are at most as many centers as there are times ``SAMPLE`` locations; where that
         is fewer than K, some are there twice.
         """
         count = max(1, min(len(self.points), len(features) // SAMPLE))
-        found = k_means(features, count, seed=seed, steps=10)
+        spreads = [part.std(correction=0) for part in features.split(self._parts, dim=1)]
+        self.unit.copy_(torch.cat([s.expand(n) for s, n in zip(spreads, self._parts, strict=True)]))
+        self.unit.clamp_min_(1e-12)
+        found = k_means(features / self.unit.cpu(), count, seed=seed, steps=10)
         self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
 
     @torch.no_grad()
@@ -134,13 +144,23 @@ class CentralMaps(nn.Module):
 
     def _nearest(self, teacher: Pyramid) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
         """Index of the nearest center, and the distance to it, at the deepest locations."""
-        squared, nearest = squared_distances(deepest(teacher), self.points).min(dim=1)
+        features = center_features(teacher) / self.unit[:, None, None]
+        squared, nearest = squared_distances(features, self.points).min(dim=1)
         return nearest, squared.sqrt()
 
 
-def deepest(teacher: Pyramid) -> Level:
-    """The teacher's last level (B, C, H, W), each location the mean of its 3 x 3 neighbours."""
-    return F.avg_pool2d(teacher[-1].float(), 3, stride=1, padding=1, count_include_pad=False)
+def center_features(teacher: Pyramid) -> Level:
+    """The teacher's two deepest levels (B, C1 + C2, H, W) at the deepest one's locations.
+
+    Each location of a level is the mean of its 3 x 3 neighbours, then of those that lie in a
+    location of the deepest level.
+    """
+    height, width = teacher[-1].shape[2:]
+    means = [
+        F.avg_pool2d(level.float(), 3, stride=1, padding=1, count_include_pad=False)
+        for level in teacher[-CENTER_LEVELS:]
+    ]
+    return torch.cat([F.adaptive_avg_pool2d(mean, (height, width)) for mean in means], dim=1)
 
 
 def _at(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:
