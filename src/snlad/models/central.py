@@ -107,7 +107,7 @@ class CentralMaps(nn.Module):
         is fewer than K, some are there twice.
         """
         count = max(1, min(len(self.points), len(features) // SAMPLE))
-        spreads = [part.std(correction=0) for part in features.split(self._parts, dim=1)]
+        spreads = [part.std(correction=0) for part in torch.split(features, self._parts, dim=1)]
         self.unit.copy_(torch.cat([s.expand(n) for s, n in zip(spreads, self._parts, strict=True)]))
         self.unit.clamp_min_(1e-12)
         found = k_means(features / self.unit.cpu(), count, seed=seed, steps=10)
