@@ -7,10 +7,8 @@ from snlad.errors import ConfigError
 Method = Literal["fd", "rd", "fd-snl", "rd-snl"]
 
 _FORWARD_MAPS = {"levels": "product", "align_corners": False}
-_SNL: dict[str, Any] = {
-    "loss": {"channel": 1.0, "spatial": 1.0},
-    "maps": {"centers": 2048, "center_distance": True},
-}
+_SNL_LOSS = {"channel": 1.0, "spatial": 1.0}
+_SNL_MAPS: dict[str, Any] = {"centers": 2048, "center_distance": True}
 _SETTINGS: dict[str, dict[str, Any]] = {
     "rd": {
         "student": {"distillation": "reverse"},
@@ -21,8 +19,16 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "loss": {"channel": 1.0},
         "maps": _FORWARD_MAPS,
     },
-    "rd-snl": {"student": {"distillation": "reverse"}, **_SNL},
-    "fd-snl": {"student": {"distillation": "forward"}, **_SNL},
+    "rd-snl": {
+        "student": {"distillation": "reverse"},
+        "loss": _SNL_LOSS,
+        "maps": _SNL_MAPS,
+    },
+    "fd-snl": {
+        "student": {"distillation": "forward"},
+        "loss": _SNL_LOSS,
+        "maps": {**_FORWARD_MAPS, **_SNL_MAPS, "levels": "sum"},
+    },
 }
 
 

@@ -75,7 +75,7 @@ class CentralMaps(nn.Module):
         self._distance, self._align_corners = distance, align_corners
         self.names = (*residuals, *([DISTANCE] if distance else []))
         rows = len(channels) * len(residuals) + distance
-        self._parts = tuple(channels[-CENTER_LEVELS:])
+        self._parts = list(channels[-CENTER_LEVELS:])
         self.register_buffer("points", torch.zeros(centers, sum(self._parts)))
         self.register_buffer("unit", torch.ones(sum(self._parts)))
         self.register_buffer("usual", torch.zeros(rows, centers))
@@ -101,7 +101,6 @@ class CentralMaps(nn.Module):
         """Find the centers among features of normal locations (``center_features``).
 
         Each level is divided by the spread of its values, so that none of them decides alone.
-
         A center of few locations would lie on them, and normal pictures to come would be far from
         it. So there are at most as many centers as there are times ``SAMPLE`` locations; where that
         is fewer than K, some are there twice.
