@@ -8,7 +8,7 @@ Method = Literal["fd", "rd", "fd-snl", "rd-snl"]
 
 _FORWARD_MAPS = {"levels": "product", "align_corners": False}
 _SNL_LOSS = {"channel": 1.0, "spatial": 1.0}
-_SNL_MAPS: dict[str, Any] = {"centers": 2048, "center_distance": True}
+_SNL_MAPS: dict[str, Any] = {"centers": 4096, "center_distance": True}
 _SETTINGS: dict[str, dict[str, Any]] = {
     "rd": {
         "student": {"distillation": "reverse"},

@@ -85,7 +85,7 @@ class MapsConfig(Section):
     @model_validator(mode="after")
     def _central_maps_add_up(self) -> Self:
         if self.center_distance and not self.centers:
-            raise ValueError("center_distance needs centers; give maps.centers, 2048 for example")
+            raise ValueError("center_distance needs centers; give maps.centers, 4096 for example")
         if self.centers and "product" in (self.levels, self.combine):
             raise ValueError(
                 "with centers a usual place is near 0, so products mean nothing; use sums"

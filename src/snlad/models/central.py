@@ -38,7 +38,7 @@ DISTANCE = "center"
 SAMPLE = 30
 """Feature vectors that k-means sees for each center."""
 
-_PRIOR = 20.0
+_PRIOR = 100.0
 """Locations of the deepest level that a center's statistics count as if they were usual ones."""
 
 
