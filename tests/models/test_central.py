@@ -51,7 +51,7 @@ def test_a_residual_is_counted_in_units_of_its_center() -> None:
     maps.fit_residuals([(teacher, [low]), (teacher, [high])])
     everywhere = np.array([1, 3, 10, 14])
     mean, variance = everywhere.mean(), everywhere.var()
-    count, prior = 64, 100
+    count, prior = 64, 3.2
     usual = [(count * m + prior * mean) / (count + prior) for m in (2, 12)]
     around = [
         count * v + count * (m - u) ** 2 for v, m, u in zip((1, 4), (2, 12), usual, strict=True)

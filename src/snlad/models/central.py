@@ -38,8 +38,8 @@ DISTANCE = "center"
 SAMPLE = 30
 """Feature vectors that k-means sees for each center."""
 
-_PRIOR = 100.0
-"""Locations of the deepest level that a center's statistics count as if they were usual ones."""
+_PRIOR = 0.05
+"""Usual locations that a center starts from, in units of what centers have on average."""
 
 
 class CentralMaps(nn.Module):
@@ -175,7 +175,7 @@ def _shrunk(count: Tensor, total: Tensor, squares: Tensor) -> tuple[Tensor, Tens
     n = count.sum(dim=1, keepdim=True)
     mean = total.sum(dim=1, keepdim=True) / n
     variance = (squares.sum(dim=1, keepdim=True) / n - mean**2).clamp_min(0)
-    prior = _PRIOR * n / n[-1]  # the last row is of the deepest level
+    prior = _PRIOR * n / (count > 0).sum(dim=1, keepdim=True)
     weight = count + prior
     usual = (total + prior * mean) / weight
     around = squares - 2 * usual * total + usual**2 * count + prior * variance
