@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from snlad import artifacts, model_folder
 from snlad.artifacts import load_artifact
+from snlad.build import build_loss
 from snlad.config import make_config
 from snlad.data.opening import open_dataset
 from snlad.data.samples import Dataset
@@ -479,5 +480,75 @@ def test_a_trained_state_is_kept_and_serves_runs_with_other_maps(
     assert same_weights(again, first)
     assert not (again / "checkpoint").exists()
     other = make_config("rd", **{**tiny_settings, "seed": 1})
-    with pytest.raises(ArtifactError, match="belongs to another config"):
-        train(data, tmp_path / "other", other, trained=kept)
+    assert not same_weights(train(data, tmp_path / "other", other, trained=kept), first)
+
+
+def test_a_run_with_a_given_student_is_made_good_after_a_death(
+    shared_data, tmp_path, tiny_settings, monkeypatch
+):
+    """Between the saved model and its thresholds: it must not pass for finished."""
+    data, config = open_dataset(shared_data), make_config("rd", **tiny_settings)
+    kept = tmp_path / "kept"
+    train(data, tmp_path / "first", config, trained=kept)
+
+    def die(*_args):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no space"):
+        patched.setattr("snlad.engine.train.use_held_out", die)
+        train(data, tmp_path / "run", config, trained=kept)
+    assert (tmp_path / "run" / "model" / "model.json").exists()
+    called = []
+    monkeypatch.setattr("snlad.engine.train.use_held_out", lambda *_args: called.append(1))
+    train(data, tmp_path / "run", config, trained=kept, resume=True)
+    assert called == [1]
+
+
+def test_a_student_trained_with_own_parts_is_none_of_ours(shared_data, tmp_path, tiny_settings):
+    data, config = open_dataset(shared_data), make_config("rd", **tiny_settings)
+    steps = []
+    for own in (OwnParts(loss=build_loss(config)), OwnParts(maps={"m": _flat}), OwnParts()):
+        train(
+            data,
+            tmp_path / f"run{len(steps)}",
+            config,
+            own=own,
+            trained=tmp_path / "kept",
+            progress=lambda label, done, _: steps.append(done) if label == "training" else None,
+        )
+    assert steps == [1, 2, 3, 4] * 2  # the run with other maps, and then no other, finds a student
+
+
+def _flat(teacher, _student, size):
+    return teacher[0].new_ones(len(teacher[0]), 1, *size)
+
+
+def test_the_parts_of_the_paper_train_and_resume(shared_data, tmp_path, tiny_settings):
+    """CRAM, affinity losses and maps, scaled: what the default leaves out."""
+    data = open_dataset(shared_data)
+    config = make_config(
+        **{
+            **tiny_settings,
+            "cram": {"reading": "residual", "centers": 4},
+            "loss": {"intra": 0.3, "inter": 0.3},
+            "maps": {
+                "centers": 0,
+                "center_distance": False,
+                "affinity": True,
+                "combine": "scaled-sum",
+            },
+        }
+    )
+    whole = train(data, tmp_path / "whole", config)
+    rows = numbers(whole)
+    assert {"loss_intra", "loss_inter", "cram_entropy", "cram_used_share"} <= rows[0].keys()
+    assert 0 < rows[0]["cram_used_share"] <= 1
+    assert rows[0]["cram_entropy"] == pytest.approx(0.3, abs=0.1)  # as k-means started it
+
+    def stop(label, done, _total):
+        if (label, done) == ("training", 2):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingError):
+        train(data, tmp_path / "run", config, progress=stop)
+    assert same_weights(train(data, tmp_path / "run", config, resume=True), whole)

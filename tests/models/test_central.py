@@ -194,3 +194,26 @@ def test_a_defect_in_a_quiet_place_is_found_beside_a_restless_one() -> None:
 
     assert separation(first_channels(teacher, student)[0]) < 0.75
     assert separation(maps(teacher, student, SIZE)["plain"]) > 0.95
+
+
+def test_more_centers_than_are_used_change_no_unit() -> None:
+    torch.manual_seed(0)
+    teacher, student = [torch.rand(4, 2, 8, 8)], [torch.rand(4, 2, 8, 8)]
+    shown = []
+    for centers in (8, 300):
+        maps = central(centers=centers, distance=True)
+        maps.fit_points(center_features(teacher).flatten(2).mT.flatten(0, 1), seed=0)
+        maps.fit_residuals([(teacher, student)])
+        shown.append(maps(teacher, student, SIZE)["plain"])
+    torch.testing.assert_close(*shown)
+
+
+def test_a_picture_has_the_maps_that_it_has_in_a_batch() -> None:
+    torch.manual_seed(0)
+    teacher, student = [torch.rand(5, 2, 8, 8)], [torch.rand(5, 2, 8, 8)]
+    maps = with_points(central(distance=True))
+    maps.fit_residuals([(teacher, student)])
+    whole = maps(teacher, student, SIZE)
+    alone = maps([teacher[0][3:4]], [student[0][3:4]], SIZE)
+    for name in maps.names:
+        torch.testing.assert_close(alone[name], whole[name][3:4])

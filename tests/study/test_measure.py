@@ -1,5 +1,7 @@
 """One run from pictures to numbers: they are those of train and evaluate, for any kind of trial."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -17,7 +19,8 @@ from snlad.models.memory import FeatureMemory
 from snlad.predict import load
 from snlad.study.jobs import choose_classes
 from snlad.study.measure import Measured, join_tables
-from snlad.study.rows import read_rows
+from snlad.study.provenance import training_code
+from snlad.study.rows import read_rows, wait_for
 from snlad.study.run import Outcome, run_study
 
 
@@ -241,6 +244,8 @@ def test_trials_that_differ_in_their_maps_share_a_student(tiny_study, tmp_path):
         run(tiny_study(trials=[trial], probes=3), tmp_path, str(i))[1][0]
         for i, trial in enumerate(trials)
     ]
+    rows.sort(key=lambda row: row["trial"])
+    alone.sort(key=lambda row: row["trial"])
     for shared, own in zip(rows, alone, strict=True):
         assert shared["key"] == own["key"]
         assert shared["steps"] == own["steps"] == 4
@@ -252,8 +257,8 @@ def test_trials_that_differ_in_their_maps_share_a_student(tiny_study, tmp_path):
 def test_students_for_each_class_are_shared_and_kept_for_other_studies(tiny_study, tmp_path):
     plan = tiny_study(trials=[{"name": "rd", "method": "rd", "models": "per-class"}])
     run(plan, tmp_path, students=tmp_path / "students")
-    (training,) = (tmp_path / "students").iterdir()
-    assert sorted(path.name for path in training.iterdir()) == ["0", "1"]
+    (training,) = (tmp_path / "students" / training_code()).iterdir()
+    assert sorted(path.name for path in training.iterdir()) == ["0", "0.lock", "1", "1.lock"]
     other = tiny_study(trials=[{"name": "max", **CENTRAL["rd, max"], "models": "per-class"}])
     steps = []
     run(
@@ -264,3 +269,54 @@ def test_students_for_each_class_are_shared_and_kept_for_other_studies(tiny_stud
         progress=lambda label, _done, _total: steps.append(label == "training"),
     )
     assert not any(steps)
+
+
+def steps_of(seen):
+    """A progress that notes every step of training."""
+    return lambda label, done, _total: seen.append(done) if label == "training" else None
+
+
+def test_a_student_that_another_process_trains_is_waited_for(tiny_study, tmp_path):
+    """Locks are held by open files: a thread meets them as another process does."""
+    students, steps = tmp_path / "students", []
+    run(tiny_study(), tmp_path, students=students)
+    (training,) = (students / training_code()).iterdir()
+    (training / "0").rename(tmp_path / "not yet")
+    other = tiny_study(trials=[{"name": "max", **CENTRAL["rd, max"]}])
+    options = {"students": students, "progress": steps_of(steps)}
+    with ThreadPoolExecutor(1) as pool:
+        with wait_for(training / "0.lock"):
+            waiting = pool.submit(run, other, tmp_path, "other", **options)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=2)
+            (tmp_path / "not yet").rename(training / "0")
+        assert waiting.result()[0] == Outcome(1, 0, 0)
+    assert steps == []
+
+
+def test_a_student_of_other_code_or_of_own_parts_is_never_taken(tiny_study, tmp_path, monkeypatch):
+    options, steps = {"students": tmp_path / "students"}, []
+    own = tiny_study(trials=[{"name": "mine", "method": "rd", "own": ["loss"]}])
+    parts = {"mine": lambda config: OwnParts(loss=build_loss(config))}
+    for name in ("first", "second"):
+        run(own, tmp_path, name, parts=parts, progress=steps_of(steps), **options)
+    assert len(steps) == 8
+    assert not (tmp_path / "students").exists()
+    for name, code in (("third", "a"), ("fourth", "b"), ("fifth", "a")):
+        monkeypatch.setattr("snlad.study.run.training_code", lambda code=code: code)
+        run(tiny_study(), tmp_path, name, progress=steps_of(steps), **options)
+    assert len(steps) == 16
+
+
+def test_a_student_that_does_not_fit_is_trained_anew(tiny_study, tmp_path, caplog):
+    options = {"students": tmp_path / "students"}
+    _, (before,) = run(tiny_study(), tmp_path, **options)
+    for payload in (tmp_path / "students").rglob("*.safetensors"):
+        payload.write_bytes(payload.read_bytes()[:-1])
+    steps = []
+    _, (after,) = run(tiny_study(), tmp_path, "again", progress=steps_of(steps), **options)
+    assert steps == [1, 2, 3, 4]
+    assert "trained anew" in caplog.text
+    assert after["image_scores"] == pytest.approx(before["image_scores"], rel=1e-5)
+    run(tiny_study(), tmp_path, "third", progress=steps_of(steps), **options)
+    assert steps == [1, 2, 3, 4]

@@ -126,9 +126,8 @@ def test_what_another_process_finished_meanwhile_is_not_run(tiny_study, measured
 
 def test_what_another_process_is_at_work_on_is_left_to_it(tiny_study, measured, rows, tmp_path):
     plan = tiny_study(trials=TWO)
-    training = open_jobs(plan.runs())[0].training
-    measured.clear()
-    with claim(rows.with_suffix(".runs") / f"{training}.lock") as is_mine:
+    key = open_jobs(plan.runs())[0].key
+    with claim(rows.with_suffix(".runs") / f"{key}.lock") as is_mine:
         assert is_mine
         assert run_study(plan, rows) == Outcome(1, 0, 1)
     assert measured == ["snl, seed 0"]

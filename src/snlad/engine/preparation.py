@@ -18,7 +18,7 @@ from snlad.engine.pictures import UsedPictures
 from snlad.engine.rundir import RunFolder
 from snlad.engine.schedule import batch_indices
 from snlad.engine.training_data import TrainingData
-from snlad.errors import DataError
+from snlad.errors import ArtifactError, DataError
 from snlad.models.cram import initialise_centers
 from snlad.models.detector import Detector, MapFunction
 from snlad.models.memory import FeatureMemory, remember
@@ -155,15 +155,23 @@ def begin(training: Training, trained: Path | None = None) -> None:
         trained: where the state of a training that differs in nothing but maps may be kept.
     """
     student, run = training.detector.student, training.run
-    folders = [run.checkpoint] if trained is None else [run.checkpoint, trained]
-    found = next(filter(has_checkpoint, folders), None)
-    if found is not None:
-        done = load_checkpoint(found, student, training.optimizer, training.state_identity)
-        training.step, training.seconds_before = int(done["step"]), done["seconds"]
-        logger.info("resumed after step %d", training.step)
+    if has_checkpoint(run.checkpoint):
+        _restore(training, run.checkpoint)
+    elif trained is not None and has_checkpoint(trained):
+        try:
+            _restore(training, trained)
+        except ArtifactError as error:
+            logger.warning("the student is trained anew: %s", error)
     run.rewind_log(training.step)
     if training.step == 0 and training.config.cram.initialisation == "k-means":
         initialise_centers(student, lambda: _show_batches(training), seed=training.config.seed)
+
+
+def _restore(training: Training, folder: Path) -> None:
+    student, identity = training.detector.student, training.state_identity
+    done = load_checkpoint(folder, student, training.optimizer, identity)
+    training.step, training.seconds_before = int(done["step"]), done["seconds"]
+    logger.info("resumed after step %d", training.step)
 
 
 @torch.no_grad()

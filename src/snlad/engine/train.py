@@ -65,7 +65,8 @@ def train(
         memory: where the teacher's features are looked up, so that several trainings on the same
             pictures compute them once.
         trained: folder that keeps the state after the last step. A training that finds there what
-            another left that differs in nothing but its maps and what follows takes no step.
+            another left that differs in nothing but its maps and what follows takes no step; what
+            does not fit is replaced.
         progress: told how far the work is.
 
     Returns:
@@ -112,10 +113,12 @@ def train(
             pictures.save(run.path)
         with _one_value_refused():
             begin(training, trained)
+            begun = training.step
             _run_steps(training, started)
-        for folder in (run.checkpoint, *([] if trained is None else [trained])):
-            if not has_checkpoint(folder):
-                _save(training, folder, started)
+        if not has_checkpoint(run.checkpoint):
+            _save(training, run.checkpoint, started)
+        if trained is not None and (begun < training.step or not has_checkpoint(trained)):
+            _save(training, trained, started)
         finish_training(training, pictures.train, rois, own.names, started)
         source = (dataset if calibration is None else calibration).root
         use_held_out(training, pictures.calibration, str(source), own)

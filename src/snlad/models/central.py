@@ -6,7 +6,7 @@ found by k-means, and each center aggregates the residuals of the normal locatio
 to it: their mean m_k and spread s_k, for every level of every residual. A location i that is
 nearest to center k then shows
 
-    (r_i - m_k) / (s_k + s),    s the mean of all s_k,
+    (r_i - m_k) / (s_k + s),    s the mean of all s_k that have locations,
 
 and a map is the sum over levels. The distance of the teacher's feature to its nearest center is a
 residual too: it needs no student, and sees what a student would rebuild although it is not normal.
@@ -125,12 +125,14 @@ class CentralMaps(nn.Module):
             nearest, distance = self._nearest(teacher)
             for row, (_, residual) in enumerate(self._rows(teacher, student, distance)):
                 at = _at(nearest, residual).flatten().cpu()
-                r = residual.flatten().double().cpu()
+                r = residual.flatten().cpu().double()
                 for total, values in zip(sums[:, row], (r.new_ones(len(r)), r, r * r), strict=True):
                     total.index_add_(0, at, values)
         mean, spread = _shrunk(*sums)
+        used = sums[0] > 0
+        typical = (spread * used).sum(dim=1, keepdim=True) / used.sum(dim=1, keepdim=True)
         self.usual.copy_(mean)
-        self.scale.copy_((spread + spread.mean(dim=1, keepdim=True)).clamp_min(1e-12))
+        self.scale.copy_((spread + typical).clamp_min(1e-12))
 
     def _rows(
         self, teacher: Pyramid, student: Pyramid, distance: Tensor
@@ -144,8 +146,10 @@ class CentralMaps(nn.Module):
     def _nearest(self, teacher: Pyramid) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
         """Index of the nearest center, and the distance to it, at the deepest locations."""
         features = center_features(teacher) / self.unit[:, None, None]
-        squared, nearest = squared_distances(features, self.points).min(dim=1)
-        return nearest, squared.sqrt()
+        # one picture after the other: all distances of a batch would fill the memory
+        found = [squared_distances(one[None], self.points).min(dim=1) for one in features]
+        nearest = torch.cat([indices for _, indices in found])
+        return nearest, torch.cat([squared for squared, _ in found]).sqrt()
 
 
 def center_features(teacher: Pyramid) -> Level:

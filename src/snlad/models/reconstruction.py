@@ -5,6 +5,7 @@ a few locations, and a decoder whose first block answers for the deepest level. 
 rebuilt for itself, where Dinomaly sums groups of levels.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,10 +14,12 @@ from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snlad.affinity import in_full_precision
 from snlad.errors import ConfigError
 from snlad.models.teacher import PyramidNetwork
 from snlad.pyramid import Pyramid
 
+_LEAST = 1e-6
 _HEAD_CHANNELS = 64
 """Channels of an attention head, as in the ViTs of the family."""
 
@@ -80,17 +83,24 @@ class LinearAttention(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads = max(1, width // _HEAD_CHANNELS)
+        self.heads = math.gcd(width, max(1, width // _HEAD_CHANNELS))
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B N C"]:
         """Locations (B, N, C) to the same shape."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = F.elu(q) + 1, F.elu(k) + 1
-        total = (q * k.sum(dim=2, keepdim=True)).sum(dim=-1, keepdim=True)
-        mixed = q @ (k.mT @ v) / total
+        mixed = _attend(q, k, v)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return] # untyped
+
+
+@in_full_precision
+def _attend(
+    q: Float[Tensor, "B h N c"], k: Float[Tensor, "B h N c"], v: Float[Tensor, "B h N c"]
+) -> Float[Tensor, "B h N c"]:
+    """Means of v with weights (elu(q) + 1)'(elu(k) + 1), each kept above 0."""
+    q, k = (F.elu(x) + 1 + _LEAST for x in (q, k))
+    return q @ (k.mT @ v) / (q * k.sum(dim=2, keepdim=True)).sum(dim=-1, keepdim=True)
 
 
 def _require_one_shape(teacher: PyramidNetwork) -> None:

@@ -1,6 +1,7 @@
 """One run from its data to its numbers: train, evaluate, probe; once, or once for each class."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -8,6 +9,7 @@ from typing import Any
 
 from snlad.config import Config
 from snlad.data.samples import Dataset
+from snlad.engine.checkpoint import has_checkpoint
 from snlad.engine.evaluate import evaluate
 from snlad.engine.evaluation import Evaluation
 from snlad.engine.hardware import choose_device
@@ -20,6 +22,7 @@ from snlad.metrics.scores import ScoreTable
 from snlad.models.memory import FeatureMemory
 from snlad.predict import load
 from snlad.study.jobs import Job
+from snlad.study.rows import wait_for
 from snlad.types import Progress
 
 MakeParts = Callable[[Config], OwnParts]
@@ -117,17 +120,20 @@ def join_tables(parts: Sequence[Measured], pictures: Sequence[ScoredPicture]) ->
 def _measure_one(job: Job, data: Dataset, name: str, given: Surroundings) -> Measured:
     config, folder = job.run.config, given.folder / name
     own, known = _make_parts(job, given.make), given.memory.computed
-    run = train(
-        data,
-        folder,
-        config,
-        device=given.device,
-        resume=(folder / "config.json").exists(),
-        own=own,
-        memory=given.memory,
-        trained=given.trained / name,
-        progress=given.progress,
-    )
+    trained = given.trained / name
+    turn = nullcontext() if has_checkpoint(trained) else wait_for(trained.with_suffix(".lock"))
+    with turn:  # another process may be at work on this very student
+        run = train(
+            data,
+            folder,
+            config,
+            device=given.device,
+            resume=(folder / "config.json").exists(),
+            own=own,
+            memory=given.memory,
+            trained=trained,
+            progress=given.progress,
+        )
     computed = given.memory.computed - known
     device = str(choose_device(given.device))
     model = load(run, device=device, student=own.student, maps=own.maps)

@@ -1,5 +1,6 @@
 """What a row says of the code and the machine behind its numbers."""
 
+import hashlib
 import subprocess
 import sys
 from functools import cache
@@ -40,6 +41,16 @@ def find_commit(checkout: Path) -> str | None:
     return name and name + "+" * bool(changed)
 
 
+@cache
+def training_code() -> str:
+    """Twelve hex digits for the code that a trained student depends on."""
+    root = Path(snlad.__file__).parent
+    folders = ("data", "engine", "losses", "models")
+    files = [file for name in folders for file in (root / name).glob("*.py")]
+    content = [f"{file.relative_to(root)}:{_hash(file)}" for file in (*files, *root.glob("*.py"))]
+    return hashlib.sha256("\n".join(sorted(content)).encode()).hexdigest()[:12]
+
+
 def peak_mib() -> int | None:
     """Highest memory of this process so far, in MiB; ``None`` on Windows."""
     if sys.platform == "win32":
@@ -48,6 +59,10 @@ def peak_mib() -> int | None:
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _git(checkout: Path, *words: str) -> str | None:

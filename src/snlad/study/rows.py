@@ -75,6 +75,13 @@ def claim(file: Path) -> Iterator[bool]:
             yield True
 
 
+@contextmanager
+def wait_for(file: Path) -> Iterator[None]:
+    """Hold a file's lock for the time of the block, after whoever holds it now."""
+    with _open_lock(file) as held, _locked(held):
+        yield
+
+
 def _open_lock(file: Path) -> BinaryIO:
     """Open a file in a folder that another process removes whenever it finds it empty."""
     while True:

@@ -17,7 +17,7 @@ from snlad.study.jobs import Job, open_jobs
 from snlad.study.measure import MakeParts, Surroundings, measure
 from snlad.study.plan import Study
 from snlad.study.planned import choose_runs
-from snlad.study.provenance import describe_origin, peak_mib
+from snlad.study.provenance import describe_origin, peak_mib, training_code
 from snlad.study.rows import append_row, claim, finished, read_rows
 from snlad.types import Progress, silent
 
@@ -106,8 +106,8 @@ def run_jobs(
     counts = {"finished": 0, "failed": 0, "elsewhere": 0}
     folder = rows.with_suffix(".runs")
     for number, job in enumerate(missing, start=1):
-        lock = folder / f"{job.training}.lock"  # runs of one training wait for its student
-        trained = (students or folder) / job.training
+        lock = folder / f"{job.key}.lock"
+        trained = _students_of(job, folder, students)
         with claim(lock) as is_mine:
             if not is_mine:
                 counts["elsewhere"] += 1
@@ -122,13 +122,24 @@ def run_jobs(
                 counts["failed" if "error" in row else "finished"] += 1
                 logger.info("%s: %s", job.title, _in_short(row))
             shutil.rmtree(folder / job.key, ignore_errors=True)
-            needed = students or job.training in {later.training for later in missing[number:]}
-            if not needed:
+            if trained.parent == folder and not any(
+                job.training == later.training for later in missing[number:]
+            ):
                 shutil.rmtree(trained, ignore_errors=True)
             lock.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()  # only where nothing is left in it
     return Outcome(**counts)
+
+
+def _students_of(job: Job, folder: Path, students: Path | None) -> Path:
+    """Where a run's students lie: for ever and for this code, or beside the rows for a while.
+
+    Parts of the user's own are known by a name and not by their code, so they are not kept.
+    """
+    if students is None or {"student", "loss"} & set(job.run.own):
+        return folder / job.training
+    return students / training_code() / job.training
 
 
 def _run(job: Job, given: Surroundings, rows: Path) -> dict[str, Any]:
