@@ -12,7 +12,7 @@ def run(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders.")],
     out: Annotated[Path, typer.Option(help="Folder for predictions.jsonl and heat maps.")],
     maps: Annotated[
-        str, typer.Option(help="Also write these maps as float TIFF: feature,affinity,overall.")
+        str, typer.Option(help="Also write these maps as float TIFF: feature,center,overall.")
     ] = "",
     csv: Annotated[
         bool, typer.Option("--csv", help="Also write predictions.csv, safe in spreadsheets.")
