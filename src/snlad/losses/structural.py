@@ -8,14 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from snlad.errors import TrainingError
 from snlad.losses.channel import channel_distillation
 from snlad.losses.flattened import flattened_cosine
 from snlad.losses.inter_affinity import inter_affinity_across_images, inter_affinity_across_networks
 from snlad.losses.intra_affinity import intra_affinity
 from snlad.losses.loose import loosen
 from snlad.losses.spatial import spatial_cosine, spatial_kl
-from snlad.pyramid import Pyramid
+from snlad.pyramid import Pyramid, require_same_shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ def structural_loss(teacher: Pyramid, student: Pyramid, weights: LossWeights) ->
 
     Source: arXiv 2402.17091 names the terms; forms and weights are ours.
     """
-    _check_shapes(teacher, student)
+    require_same_shapes(teacher, student)
     if weights.easy_share:
         pairs = zip(teacher, student, strict=True)
         student = [loosen(t, s, weights.easy_share) for t, s in pairs]
@@ -69,12 +68,3 @@ def _terms(weights: LossWeights) -> dict[str, tuple[float, Callable[[Tensor, Ten
             inter_affinity_across_images if across_images else inter_affinity_across_networks,
         ),
     }
-
-
-def _check_shapes(teacher: Pyramid, student: Pyramid) -> None:
-    wanted, got = ([tuple(level.shape) for level in pyramid] for pyramid in (teacher, student))
-    if wanted != got:
-        raise TrainingError(
-            f"the student returned levels of shapes {got} where the teacher has {wanted}: "
-            "return one level for each of the teacher's, in its shape"
-        )
