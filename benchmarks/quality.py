@@ -30,16 +30,26 @@ HEADS = ("image AUROC", "image AP", "image F1", "pixel AUROC", "pixel AP", "pixe
 
 def main() -> None:
     """Run or print the benchmark."""
+    methods_command(__doc__, METHODS, run_all, format_tables)
+
+
+def methods_command(
+    description: str | None,
+    methods: Sequence[str],
+    run_all: Callable[[Path, Path, list[str], list[int], Path | None], None],
+    tables: Callable[[list[dict[str, Any]]], str],
+) -> None:
+    """``command_line`` with the options of a benchmark that trains methods with seeds."""
 
     def add_options(run: argparse.ArgumentParser) -> None:
-        run.add_argument("--methods", nargs="+", default=METHODS)
+        run.add_argument("--methods", nargs="+", default=methods)
         run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
 
     command_line(
-        __doc__,
+        description,
         add_options,
         lambda a: run_all(a.data, a.rows, a.methods, a.seeds, a.config),
-        format_tables,
+        tables,
     )
 
 

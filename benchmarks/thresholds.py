@@ -10,7 +10,6 @@ times from both together, where the promise must hold: it tells a broken promise
 the test that are not like those of the training.
 """
 
-import argparse
 import functools
 import sys
 import tempfile
@@ -24,10 +23,10 @@ import numpy as np
 from quality import (
     HEADS,
     append_row,
-    command_line,
     commit,
     hardware,
     markdown,
+    methods_command,
     open_pictures,
     read_rows,
     spread,
@@ -49,17 +48,7 @@ GUESSED = "guessed class threshold"
 
 def main() -> None:
     """Run or print the benchmark."""
-
-    def add_options(run: argparse.ArgumentParser) -> None:
-        run.add_argument("--methods", nargs="+", default=("rd", "rd-snl"))
-        run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-
-    command_line(
-        __doc__,
-        add_options,
-        lambda a: run_all(a.data, a.rows, a.methods, a.seeds, a.config),
-        format_tables,
-    )
+    methods_command(__doc__, ("rd", "rd-snl"), run_all, format_tables)
 
 
 def run_all(

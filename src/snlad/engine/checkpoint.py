@@ -14,11 +14,6 @@ from snlad.models.arrays import Arrays, load_module, module_arrays, to_array
 _FILE = "state.safetensors"
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Whether a state is saved there, whole or damaged."""
-    return (folder / "checkpoint.json").exists()
-
-
 def save_checkpoint(
     folder: Path,
     done: Mapping[str, float],

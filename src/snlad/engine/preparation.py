@@ -12,10 +12,10 @@ from snlad.build import LossFunction, build_detector, build_loss
 from snlad.config import Config, digest
 from snlad.data.roi import FittedRois, Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
-from snlad.engine.checkpoint import has_checkpoint, load_checkpoint
+from snlad.engine.checkpoint import load_checkpoint
 from snlad.engine.hardware import Hardware
 from snlad.engine.pictures import UsedPictures
-from snlad.engine.rundir import RunFolder
+from snlad.engine.rundir import RunFolder, has_checkpoint
 from snlad.engine.schedule import batch_indices
 from snlad.engine.training_data import TrainingData
 from snlad.errors import ArtifactError, DataError

@@ -107,8 +107,7 @@ class RunFolder:
     @property
     def is_finished(self) -> bool:
         """Whether the model is saved and nothing is left to do after it."""
-        started = (self.checkpoint / "checkpoint.json").exists()
-        return (self.model / "model.json").exists() and not started
+        return (self.model / "model.json").exists() and not has_checkpoint(self.checkpoint)
 
     def discard_checkpoint(self) -> None:
         """Remove the checkpoint, its manifest first: that alone marks the run as finished."""
@@ -142,6 +141,11 @@ class RunFolder:
                 f"{self.path} was started with other values of {', '.join(changed)}; "
                 "resume with the same method, config and seed, or give another --out"
             )
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether the state of a training is saved there, whole or damaged."""
+    return (folder / "checkpoint.json").exists()
 
 
 def _read_json(path: Path, text: str) -> dict[str, Any]:

@@ -15,14 +15,14 @@ from snlad.config import Config
 from snlad.data.roi import Rois
 from snlad.data.samples import Dataset
 from snlad.engine.calibrate import require_calibration
-from snlad.engine.checkpoint import has_checkpoint, save_checkpoint
+from snlad.engine.checkpoint import save_checkpoint
 from snlad.engine.finish import finish_training
 from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware
 from snlad.engine.held_out import use_held_out
 from snlad.engine.interrupt import stop_signals
 from snlad.engine.pictures import choose_pictures
 from snlad.engine.preparation import OwnParts, Training, begin, prepare, require_normals
-from snlad.engine.rundir import RunFolder
+from snlad.engine.rundir import RunFolder, has_checkpoint
 from snlad.engine.schedule import batch_indices, learning_rate
 from snlad.errors import TrainingError
 from snlad.models.cram import Cram

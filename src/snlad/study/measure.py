@@ -9,11 +9,11 @@ from typing import Any
 
 from snlad.config import Config
 from snlad.data.samples import Dataset
-from snlad.engine.checkpoint import has_checkpoint
 from snlad.engine.evaluate import evaluate
 from snlad.engine.evaluation import Evaluation
 from snlad.engine.hardware import choose_device
 from snlad.engine.probe import probe
+from snlad.engine.rundir import has_checkpoint
 from snlad.engine.scored import ScoredPicture, path_in_data, pictures_digest
 from snlad.engine.train import OwnParts, train
 from snlad.errors import UsageError

@@ -1,6 +1,5 @@
 """What a row says of the code and the machine behind its numbers."""
 
-import hashlib
 import subprocess
 import sys
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 import snlad
+from snlad.config import digest
 from snlad.engine.hardware import choose_device, choose_hardware, describe_hardware
 from snlad.sections import TrainConfig
 
@@ -46,9 +46,8 @@ def training_code() -> str:
     """Twelve hex digits for the code that a trained student depends on."""
     root = Path(snlad.__file__).parent
     folders = ("data", "engine", "losses", "models")
-    files = [file for name in folders for file in (root / name).glob("*.py")]
-    content = [f"{file.relative_to(root)}:{_hash(file)}" for file in (*files, *root.glob("*.py"))]
-    return hashlib.sha256("\n".join(sorted(content)).encode()).hexdigest()[:12]
+    files = (file for name in (".", *folders) for file in (root / name).glob("*.py"))
+    return digest({str(file.relative_to(root)): file.read_text("utf-8") for file in files})[:12]
 
 
 def peak_mib() -> int | None:
@@ -59,10 +58,6 @@ def peak_mib() -> int | None:
 
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
-
-
-def _hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _git(checkout: Path, *words: str) -> str | None:
