@@ -33,8 +33,9 @@ def test_a_loaded_model_has_the_maps_and_their_statistics(run, shared_data):
     model = load(run)
     assert model.map_names == ("feature", "affinity", "center", "overall")
     maps = central(run)
-    assert maps.points.shape[0] == 8
-    assert float(maps.points.std()) > 0
+    for centers in (maps.coarse, maps.fine):
+        assert centers.points.shape[0] == 8
+        assert float(centers.points.std()) > 0
     assert bool((maps.scale > 0).all())
     picture = next(shared_data.glob("grey/train/good/*.png"))
     (row,) = model.predict(picture)

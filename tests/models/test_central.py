@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from snlad.metrics.ranking import auroc, rank
-from snlad.models.central import CentralMaps, center_features
-from snlad.models.clusters import k_means
+from snlad.models.central import CentralMaps
 
 SIZE = (8, 8)
 
@@ -34,9 +33,17 @@ def two_places() -> list[Tensor]:
     return [level]
 
 
-def with_points(maps: CentralMaps) -> CentralMaps:
-    maps.points.copy_(torch.tensor([[0.0], [9.0]]).expand_as(maps.points))
+def with_points(maps: CentralMaps, right: float = 6.5) -> CentralMaps:
+    """Centers of two places; a corner of nines has a mean of 4, as zeros lie around a level."""
+    for centers in (maps.coarse, maps.fine):
+        if centers is not None:
+            centers.points.copy_(torch.tensor([[0.0], [right]]).expand_as(centers.points))
     return maps
+
+
+def fit_points(maps: CentralMaps, teacher: list[Tensor]) -> None:
+    levels = maps.center_features(teacher)
+    maps.fit_points([level.flatten(2).mT.flatten(0, 1) for level in levels], seed=0)
 
 
 def test_a_residual_is_counted_in_units_of_its_center() -> None:
@@ -101,7 +108,7 @@ def test_usual_places_are_near_zero() -> None:
     torch.manual_seed(0)
     pair = ([torch.rand(4, 2, 8, 8)], [torch.rand(4, 2, 8, 8)])
     maps = central(centers=3)
-    maps.fit_points(center_features(pair[0]).flatten(2).mT.flatten(0, 1), seed=0)
+    fit_points(maps, pair[0])
     maps.fit_residuals([pair])
     shown = maps(*pair, SIZE)["plain"]
     assert shown.shape == (4, 1, 8, 8)
@@ -110,38 +117,25 @@ def test_usual_places_are_near_zero() -> None:
 
 
 def test_the_distance_to_the_nearest_center_is_a_map_of_its_own() -> None:
-    maps = with_points(central(distance=True))
+    maps = with_points(central(distance=True), right=9.0)
     teacher = two_places()
     teacher[0][..., :4] = 3.0  # 3 from (0, 0) in both channels, away from the border between places
     shown = maps(teacher, teacher, SIZE)
     assert list(shown) == list(maps.names) == ["plain", "center"]
-    assert float(shown["center"][0, 0, 0, 0]) == pytest.approx(18**0.5)
-    assert float(shown["center"][0, 0, 0, 7]) == pytest.approx(0, abs=1e-3)
+    assert float(shown["center"][0, 0, 4, 1]) == pytest.approx(18**0.5)
+    assert float(shown["center"][0, 0, 4, 6]) == pytest.approx(0, abs=1e-3)
 
 
-def test_centers_are_of_the_two_deepest_levels_at_the_deepest_locations() -> None:
-    torch.manual_seed(0)
-    fine, middle, deep = (torch.rand(2, c, 2 * s, s) for c, s in ((2, 16), (3, 8), (4, 4)))
-    features = center_features([fine, middle, deep])
-    assert features.shape == (2, 7, 8, 4)
-    i, j = 3, 0  # at the border: its 3 x 3 neighbours are six
-    torch.testing.assert_close(features[:, 3:, i, j], deep[:, :, 2:5, :2].mean(dim=(2, 3)))
-    inside = [middle[:, :, y - 1 : y + 2, x - 1 : x + 2] for y in (6, 7) for x in (2, 3)]
-    expected = torch.stack([part.mean(dim=(2, 3)) for part in inside]).mean(dim=0)
-    torch.testing.assert_close(features[:, :3, 3, 1], expected)
-
-
-def test_no_level_decides_alone_whatever_its_units() -> None:
-    torch.manual_seed(0)
-    pair = ([torch.rand(4, 3, 8, 8), torch.rand(4, 2, 8, 8)],) * 2
-    shown = []
-    for factor in (1.0, 1000.0):
-        teacher = [factor * pair[0][0], pair[0][1]]
-        maps = central(3, 2, centers=5, distance=True)
-        maps.fit_points(center_features(teacher).flatten(2).mT.flatten(0, 1), seed=0)
-        maps.fit_residuals([(teacher, teacher)])
-        shown.append(maps(teacher, teacher, SIZE)["center"])
-    torch.testing.assert_close(*shown, rtol=1e-3, atol=1e-3)
+def test_an_odd_place_smaller_than_a_deep_location_is_as_far_as_it_is() -> None:
+    """The distance is taken where the second level has its locations, not the deepest one."""
+    fine, deep = torch.zeros(1, 2, 12, 12), torch.zeros(1, 1, 3, 3)
+    maps = central(2, 1, distance=True)
+    normal = [fine, deep]
+    odd = [fine.clone(), deep]
+    odd[0][0, 0, 6, 6] = 9.0  # its 3 x 3 neighbours have a mean of 1
+    shown = maps(odd, normal, (12, 12))["center"][0, 0]
+    np.testing.assert_allclose(shown[5:8, 5:8], 1.0, rtol=1e-5)
+    assert float(shown.sum()) == pytest.approx(9.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("size", [(5, 7), (8, 8), (16, 24)])
@@ -150,26 +144,6 @@ def test_levels_of_any_size_take_the_center_that_lies_over_them(size: tuple[int,
     maps = central(3, 2)
     maps.fit_residuals([(teacher, [level + 1 for level in teacher])])
     assert maps(teacher, teacher, SIZE)["plain"].shape == (2, 1, *SIZE)
-
-
-@pytest.mark.parametrize(("locations", "different"), [(3, 1), (89, 2), (90, 3), (400, 7)])
-def test_a_center_has_thirty_locations_or_there_are_fewer_of_them(
-    locations: int, different: int
-) -> None:
-    maps = central(centers=7)
-    maps.fit_points(torch.rand(locations, 2), seed=0)
-    assert len(maps.points.unique(dim=0)) == different
-    maps.fit_residuals([(two_places(), two_places())])
-    assert all(torch.isfinite(value).all() for value in maps.state_dict().values())
-    assert (maps.scale > 0).all()
-
-
-def test_the_same_vectors_and_seed_give_the_same_centers() -> None:
-    features = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
-    for centers in (5, 300):
-        first, second, other = (k_means(features, centers, seed=seed) for seed in (0, 0, 1))
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
-        assert not torch.equal(first, other)
 
 
 # What they are for: in one place the student is always wrong by much, in the other by little, and a
@@ -202,7 +176,7 @@ def test_more_centers_than_are_used_change_no_unit() -> None:
     shown = []
     for centers in (8, 300):
         maps = central(centers=centers, distance=True)
-        maps.fit_points(center_features(teacher).flatten(2).mT.flatten(0, 1), seed=0)
+        fit_points(maps, teacher)
         maps.fit_residuals([(teacher, student)])
         shown.append(maps(teacher, student, SIZE)["plain"])
     torch.testing.assert_close(*shown)

@@ -6,6 +6,7 @@ from time import monotonic
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from snlad.calibration.class_answer import ClassAnswer, choose_pictures, fit_class_answer
@@ -17,10 +18,11 @@ from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
 from snlad.errors import ImageError
 from snlad.model_folder import ModelCard, save_model
-from snlad.models.central import SAMPLE, CentralMaps, center_features
+from snlad.models.central import CentralMaps
+from snlad.models.normality import SAMPLE
 from snlad.models.statistics import channel_statistics
 from snlad.models.weights import weights_license
-from snlad.pyramid import Pyramid
+from snlad.pyramid import Level, Pyramid
 from snlad.report.curves import draw_curves
 
 _SCALE_PICTURES = 256
@@ -68,15 +70,15 @@ def finish_training(
 
 def _fit_centers(training: Training, maps: CentralMaps) -> None:
     """Find the normality centers in all training pictures, and what residual is usual near each."""
-    n, generator = len(training.data), torch.Generator().manual_seed(training.config.seed)
-    share = -(-SAMPLE * len(maps.points) // n)
-    seen = []
+    n, seed = len(training.data), training.config.seed
+    generator = torch.Generator().manual_seed(seed)
+    share = -(-SAMPLE * len(maps.coarse.points) // n)
+    seen: list[list[Tensor]] = []
     for part in _parts(n):
-        level = center_features(training.data.batch(part)[1]).flatten(2).mT.cpu()
-        lots = torch.rand(level.shape[:2], generator=generator).argsort(dim=1)[:, :share]
-        seen.append(level.gather(1, lots[..., None].expand(-1, -1, level.shape[2])).flatten(0, 1))
+        features = maps.center_features(training.data.batch(part)[1])
+        seen.append([_draw(level.cpu(), share, generator) for level in features])
         training.progress("finding centers", part[-1] + 1, n)
-    maps.fit_points(torch.cat(seen), training.config.seed)
+    maps.fit_points([torch.cat(vectors) for vectors in zip(*seen, strict=True)], seed)
 
     def pyramids() -> Iterator[tuple[Pyramid, Pyramid]]:
         for part in _parts(n):
@@ -85,6 +87,13 @@ def _fit_centers(training: Training, maps: CentralMaps) -> None:
             training.progress("learning residuals", part[-1] + 1, n)
 
     maps.fit_residuals(pyramids())
+
+
+def _draw(level: Level, share: int, generator: torch.Generator) -> Float[Tensor, "n C"]:
+    """As many feature vectors of each picture of a level (B, C, H, W), or all that there are."""
+    vectors = level.flatten(2).mT
+    lots = torch.rand(vectors.shape[:2], generator=generator).argsort(dim=1)[:, :share]
+    return vectors.gather(1, lots[..., None].expand(-1, -1, vectors.shape[2])).flatten(0, 1)
 
 
 def _parts(n: int) -> list[range]:

@@ -1,15 +1,16 @@
 """Central maps: residuals in units of what is usual near their normality center.
 
 A student rebuilds some places worse than others, normal as they are: an edge, a print, the grain of
-a cast part. So K centers of the teacher's normal features, of its two deepest levels together, are
-found by k-means, and each center aggregates the residuals of the normal locations that are nearest
-to it: their mean m_k and spread s_k, for every level of every residual. A location i that is
-nearest to center k then shows
+a cast part. So each of K centers of the teacher's normal features (``snlad.models.normality``)
+aggregates the residuals of the normal locations that are nearest to it: their mean m_k and spread
+s_k, for every level of every residual. A location i that is nearest to center k then shows
 
     (r_i - m_k) / (s_k + s),    s the mean of all s_k that have locations,
 
 and a map is the sum over levels. The distance of the teacher's feature to its nearest center is a
 residual too: it needs no student, and sees what a student would rebuild although it is not normal.
+Its centers are of finer locations than those that the student's residuals are measured against:
+what is usual depends on the place as a whole, what is odd may be small.
 
 Source: arXiv 2402.17091 states centers, residuals and their aggregation; this reading, in which
 they calibrate the maps, is ours.
@@ -22,21 +23,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snlad.models.clusters import k_means
-from snlad.models.cram import squared_distances
+from snlad.models.normality import (
+    CENTER_LEVELS,
+    NormalityCenters,
+    coarse_features,
+    fine_features,
+)
 from snlad.pyramid import Level, Pyramid
-
-CENTER_LEVELS = 2
-"""Levels, from the deepest up, whose features the centers are of."""
 
 Residual = Callable[[Pyramid, Pyramid], Sequence[Tensor]]
 """(teacher, student) -> residual (B, Hl, Wl) of each level, higher where they disagree."""
 
 DISTANCE = "center"
 """Name of the map of distances to the nearest center."""
-
-SAMPLE = 30
-"""Feature vectors that k-means sees for each center."""
 
 _PRIOR = 0.05
 """Usual locations that a center starts from, in units of what centers have on average."""
@@ -49,15 +48,15 @@ class CentralMaps(nn.Module):
         channels: of the teacher's levels.
         centers: K.
         residuals: by name of the map.
-        distance: whether the distance to the nearest center is a map of its own.
+        distance: whether the distance to the nearest (fine) center is a map of its own.
         align_corners: whether upsampling puts the outermost locations on the outermost pixels.
 
     Attributes:
         names: of the maps.
+        coarse: centers that the student's residuals are measured against.
+        fine: centers whose distance is a map, or ``None``.
     """
 
-    points: Tensor
-    unit: Tensor
     usual: Tensor
     scale: Tensor
 
@@ -72,12 +71,12 @@ class CentralMaps(nn.Module):
     ) -> None:
         super().__init__()
         self._residuals = dict(residuals)
-        self._distance, self._align_corners = distance, align_corners
+        self._align_corners = align_corners
         self.names = (*residuals, *([DISTANCE] if distance else []))
+        width = sum(channels[-CENTER_LEVELS:])
+        self.coarse = NormalityCenters(width, centers)
+        self.fine = NormalityCenters(width, centers) if distance else None
         rows = len(channels) * len(residuals) + distance
-        self._parts = list(channels[-CENTER_LEVELS:])
-        self.register_buffer("points", torch.zeros(centers, sum(self._parts)))
-        self.register_buffer("unit", torch.ones(sum(self._parts)))
         self.register_buffer("usual", torch.zeros(rows, centers))
         self.register_buffer("scale", torch.ones(rows, centers))
 
@@ -85,10 +84,8 @@ class CentralMaps(nn.Module):
         self, teacher: Pyramid, student: Pyramid, size: tuple[int, int]
     ) -> dict[str, Float[Tensor, "B 1 H W"]]:
         """Each map by name, (B, 1, H, W); a usual place is near 0, below it as well as above."""
-        nearest, distance = self._nearest(teacher)
         maps: dict[str, Tensor] = {}
-        for row, (name, residual) in enumerate(self._rows(teacher, student, distance)):
-            at = _at(nearest, residual)
+        for row, (name, residual, at) in enumerate(self._rows(teacher, student)):
             unusual = (residual - self.usual[row][at]) / self.scale[row][at]
             shown = F.interpolate(
                 unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
@@ -96,21 +93,15 @@ class CentralMaps(nn.Module):
             maps[name] = maps[name] + shown if name in maps else shown
         return maps
 
-    @torch.no_grad()
-    def fit_points(self, features: Float[Tensor, "n C"], seed: int) -> None:
-        """Find the centers among features of normal locations (``center_features``).
+    def center_features(self, teacher: Pyramid) -> list[Level]:
+        """What the coarse, then the fine centers are found among, (B, C, H, W)."""
+        return [coarse_features(teacher), *([fine_features(teacher)] if self.fine else [])]
 
-        Each level is divided by the spread of its values, so that none of them decides alone.
-        A center of few locations would lie on them, and normal pictures to come would be far from
-        it. So there are at most as many centers as there are times ``SAMPLE`` locations; where that
-        is fewer than K, some are there twice.
-        """
-        count = max(1, min(len(self.points), len(features) // SAMPLE))
-        spreads = [part.std(correction=0) for part in torch.split(features, self._parts, dim=1)]
-        self.unit.copy_(torch.cat([s.expand(n) for s, n in zip(spreads, self._parts, strict=True)]))
-        self.unit.clamp_min_(1e-12)
-        found = k_means(features / self.unit.cpu(), count, seed=seed, steps=10)
-        self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
+    def fit_points(self, features: Sequence[Float[Tensor, "n C"]], seed: int) -> None:
+        """Find the centers among normal locations' vectors of ``center_features``."""
+        both = [self.coarse, *([self.fine] if self.fine else [])]
+        for centers, some in zip(both, features, strict=True):
+            centers.fit(some, seed)
 
     @torch.no_grad()
     def fit_residuals(self, pyramids: Iterable[tuple[Pyramid, Pyramid]]) -> None:
@@ -122,9 +113,8 @@ class CentralMaps(nn.Module):
         rows, centers = self.usual.shape
         sums = torch.zeros(3, rows, centers, dtype=torch.float64)  # 1, residual, its square
         for teacher, student in pyramids:
-            nearest, distance = self._nearest(teacher)
-            for row, (_, residual) in enumerate(self._rows(teacher, student, distance)):
-                at = _at(nearest, residual).flatten().cpu()
+            for row, (_, residual, nearest) in enumerate(self._rows(teacher, student)):
+                at = nearest.flatten().cpu()
                 r = residual.flatten().cpu().double()
                 for total, values in zip(sums[:, row], (r.new_ones(len(r)), r, r * r), strict=True):
                     total.index_add_(0, at, values)
@@ -135,35 +125,16 @@ class CentralMaps(nn.Module):
         self.scale.copy_((spread + typical).clamp_min(1e-12))
 
     def _rows(
-        self, teacher: Pyramid, student: Pyramid, distance: Tensor
-    ) -> Iterator[tuple[str, Tensor]]:
-        """Residuals in the order of the statistics' rows, with the name of their map."""
+        self, teacher: Pyramid, student: Pyramid
+    ) -> Iterator[tuple[str, Tensor, Int[Tensor, "B Hl Wl"]]]:
+        """Residuals in the order of the statistics' rows: name of the map, values, centers."""
+        nearest, _ = self.coarse.nearest(coarse_features(teacher))
         for name, residual in self._residuals.items():
-            yield from ((name, level) for level in residual(teacher, student))
-        if self._distance:
-            yield DISTANCE, distance
-
-    def _nearest(self, teacher: Pyramid) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
-        """Index of the nearest center, and the distance to it, at the deepest locations."""
-        features = center_features(teacher) / self.unit[:, None, None]
-        # one picture after the other: all distances of a batch would fill the memory
-        found = [squared_distances(one[None], self.points).min(dim=1) for one in features]
-        nearest = torch.cat([indices for _, indices in found])
-        return nearest, torch.cat([squared for squared, _ in found]).sqrt()
-
-
-def center_features(teacher: Pyramid) -> Level:
-    """The teacher's two deepest levels (B, C1 + C2, H, W) at the deepest one's locations.
-
-    Each location of a level is the mean of its 3 x 3 neighbours, then of those that lie in a
-    location of the deepest level.
-    """
-    height, width = teacher[-1].shape[2:]
-    means = [
-        F.avg_pool2d(level.float(), 3, stride=1, padding=1, count_include_pad=False)
-        for level in teacher[-CENTER_LEVELS:]
-    ]
-    return torch.cat([F.adaptive_avg_pool2d(mean, (height, width)) for mean in means], dim=1)
+            for level in residual(teacher, student):
+                yield name, level, _at(nearest, level)
+        if self.fine is not None:
+            nearest, distance = self.fine.nearest(fine_features(teacher))
+            yield DISTANCE, distance, nearest
 
 
 def _at(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:

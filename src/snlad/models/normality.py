@@ -1,0 +1,87 @@
+"""Normality centers: what the teacher's features of normal pictures are like, in K vectors.
+
+A farthest-point coreset of many normal features covers what is rare as well as what is frequent,
+and k-means of the coreset makes centers of it: a class of thirty pictures, or the one hole of a
+large plate, has centers of its own, and a single odd location has none.
+
+Sources: farthest points as PatchCore takes them (arXiv 2106.08265, 3.2); that k-means then tells
+the common from the odd is ours.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snlad.models.clusters import farthest_points, k_means
+from snlad.models.cram import squared_distances
+from snlad.pyramid import Level, Pyramid
+
+CENTER_LEVELS = 2
+"""Levels, from the deepest up, whose features the centers are of."""
+
+SAMPLE = 30
+"""Feature vectors that the coreset is chosen from, for each center."""
+
+_COVER = 6
+"""Feature vectors of the coreset, for each center."""
+
+
+class NormalityCenters(nn.Module):
+    """K centers of feature vectors, and which of them is nearest.
+
+    Args:
+        channels: C of the vectors.
+        centers: K.
+    """
+
+    points: Tensor
+
+    def __init__(self, channels: int, centers: int) -> None:
+        super().__init__()
+        self.register_buffer("points", torch.zeros(centers, channels))
+
+    @torch.no_grad()
+    def fit(self, features: Float[Tensor, "n C"], seed: int) -> None:
+        """Find the centers among features of normal locations.
+
+        A center of few locations would lie on them, and normal pictures to come would be far from
+        it. So there are at most as many centers as there are times ``SAMPLE`` locations; where that
+        is fewer than K, some are there twice.
+        """
+        count = max(1, min(len(self.points), len(features) // SAMPLE))
+        cover = farthest_points(features, min(len(features), _COVER * count), seed=seed)
+        found = k_means(cover, count, seed=seed, steps=10)
+        self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
+
+    def nearest(self, features: Level) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
+        """Index of the nearest center, and the distance to it."""
+        # one picture after the other: all distances of a batch would fill the memory
+        found = [squared_distances(one[None], self.points).min(dim=1) for one in features]
+        nearest = torch.cat([indices for _, indices in found])
+        return nearest, torch.cat([squared for squared, _ in found]).sqrt()
+
+
+def coarse_features(teacher: Pyramid) -> Level:
+    """The deepest levels (B, C1 + C2, H, W) at the deepest one's locations, by means."""
+    height, width = teacher[-1].shape[2:]
+    return torch.cat(
+        [F.adaptive_avg_pool2d(mean, (height, width)) for mean in _means(teacher)], dim=1
+    )
+
+
+def fine_features(teacher: Pyramid) -> Level:
+    """The same levels at the locations of the finer of them, by bilinear interpolation."""
+    means = _means(teacher)
+    size = means[0].shape[2:]
+    return torch.cat([F.interpolate(mean, size, mode="bilinear") for mean in means], dim=1)
+
+
+def _means(teacher: Pyramid) -> list[Level]:
+    """Means of 3 x 3 neighbours; zeros lie around a level.
+
+    The zeros draw what lies at the border, where the teacher's own padding makes features restless,
+    to one another.
+    """
+    levels = teacher[-CENTER_LEVELS:]
+    return [F.avg_pool2d(level.float(), 3, stride=1, padding=1) for level in levels]

@@ -1,0 +1,112 @@
+"""Normality centers: what they are of, how many there are, and what they cover."""
+
+import pytest
+import torch
+
+from snlad.models.clusters import farthest_points, k_means
+from snlad.models.normality import NormalityCenters, coarse_features, fine_features
+
+
+def pyramid(scale: float = 1.0) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    return [scale * torch.rand(2, c, 2 * s, s) for c, s in ((2, 16), (3, 8), (4, 4))]
+
+
+def test_centers_are_of_the_two_deepest_levels_at_the_deepest_locations() -> None:
+    _, middle, deep = levels = pyramid()
+    features = coarse_features(levels)
+    assert features.shape == (2, 7, 8, 4)
+    inside = [middle[:, :, y - 1 : y + 2, x - 1 : x + 2] for y in (6, 7) for x in (2, 3)]
+    expected = torch.stack([part.mean(dim=(2, 3)) for part in inside]).mean(dim=0)
+    torch.testing.assert_close(features[:, :3, 3, 1], expected)
+    torch.testing.assert_close(features[:, 3:, 3, 1], deep[:, :, 2:5, :3].mean(dim=(2, 3)))
+
+
+def test_or_at_the_locations_of_the_finer_level() -> None:
+    _, middle, deep = levels = pyramid()
+    features = fine_features(levels)
+    assert features.shape == (2, 7, 16, 8)
+    torch.testing.assert_close(features[:, :3, 5, 4], middle[:, :, 4:7, 3:6].mean(dim=(2, 3)))
+    mean = torch.nn.functional.avg_pool2d(deep, 3, stride=1)  # of location (1, 1) onwards
+    near = 0.75 * mean[..., 0] + 0.25 * mean[..., 1]  # between columns 1 and 2, a quarter of a step
+    near = 0.75 * near[..., 1] + 0.25 * near[..., 2]  # between rows 2 and 3
+    torch.testing.assert_close(features[:, 3:, 5, 3], near)
+
+
+@pytest.mark.parametrize("features", [coarse_features, fine_features])
+def test_zeros_lie_around_a_level(features) -> None:
+    ones = [torch.ones(1, 1, 8, 8)]
+    at_border = features(ones)[0, 0]
+    assert float(at_border[0, 0]) == pytest.approx(4 / 9)
+    assert float(at_border[0, 3]) == pytest.approx(6 / 9)
+    assert float(at_border[3, 3]) == pytest.approx(1)
+
+
+def test_the_nearest_center_and_how_far_it_is() -> None:
+    centers = NormalityCenters(2, 3)
+    centers.points.copy_(torch.tensor([[0.0, 0.0], [3.0, 4.0], [10.0, 0.0]]))
+    features = torch.tensor([[0.0, 0.0], [0.0, 1.0], [3.0, 4.5]]).T.reshape(1, 2, 1, 3)
+    nearest, distance = centers.nearest(features.repeat(2, 1, 1, 1))
+    assert nearest.tolist() == [[[0, 0, 1]]] * 2
+    torch.testing.assert_close(distance, torch.tensor([[[0.0, 1.0, 0.5]]] * 2))
+
+
+@pytest.mark.parametrize(("locations", "different"), [(3, 1), (89, 2), (90, 3), (400, 7)])
+def test_a_center_has_thirty_locations_or_there_are_fewer_of_them(
+    locations: int, different: int
+) -> None:
+    centers = NormalityCenters(2, 7)
+    centers.fit(torch.rand(locations, 2), seed=0)
+    assert len(centers.points.unique(dim=0)) == different
+
+
+def test_what_is_rare_has_centers_of_its_own() -> None:
+    """One location in a hundred is of a product of its own, as varied as the frequent one."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(6000, 4, generator=generator)
+    features[::100] += 40
+    centers = NormalityCenters(4, 100)
+    centers.fit(features, seed=0)
+    of_the_rare = int((centers.points.mean(dim=1) > 20).sum())
+    plain = int((k_means(features, 100, seed=0).mean(dim=1) > 20).sum())
+    assert plain <= 5
+    assert of_the_rare >= 3 * max(plain, 1)
+
+
+def test_farthest_points_cover_what_random_ones_leave_open() -> None:
+    generator = torch.Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(100, 100, generator=generator)).Q[:3]
+    for into in (torch.eye(3), turn):  # as they are, and projected
+        x = (torch.randn(2000, 3, generator=generator) ** 3) @ into
+        chosen = farthest_points(x, 50, seed=0)
+        assert len(chosen.unique(dim=0)) == 50
+        reach, by_chance = (
+            float(torch.cdist(x, some).min(dim=1).values.max()) for some in (chosen, x[:50])
+        )
+        assert reach < 0.5 * by_chance
+
+
+def test_each_next_point_is_the_farthest_from_all_before_it() -> None:
+    x = torch.rand(200, 3, generator=torch.Generator().manual_seed(1))
+    chosen = farthest_points(x, 20, seed=3)
+    for n in range(1, 20):
+        farthest = x[torch.cdist(x, chosen[:n]).min(dim=1).values.argmax()]
+        torch.testing.assert_close(chosen[n], farthest)
+
+
+def test_all_points_are_chosen_where_all_are_asked_for() -> None:
+    x = torch.arange(12.0).reshape(6, 2)
+    assert sorted(farthest_points(x, 6, seed=0)[:, 0].tolist()) == x[:, 0].tolist()
+    alike = torch.ones(5, 2)
+    assert farthest_points(alike, 5, seed=0).shape == (5, 2)
+
+
+def test_the_same_vectors_and_seed_give_the_same_centers() -> None:
+    features = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
+    for centers in (5, 300):
+        first, second, other = (k_means(features, centers, seed=seed) for seed in (0, 0, 1))
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        assert not torch.equal(first, other)
+    first, second, other = (farthest_points(features, 9, seed=seed) for seed in (0, 0, 1))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    assert not torch.equal(first, other)
