@@ -45,9 +45,9 @@ def test_a_loaded_model_has_the_maps_and_their_statistics(run, shared_data):
 
 def test_residuals_of_the_training_pictures_are_usual(run, shared_data):
     pictures = sorted(shared_data.glob("*/train/good/*.png"))
-    for name in ("feature", "affinity", "center"):
+    for name, levels in (("feature", 3), ("affinity", 3), ("center", 1)):
         shown = np.stack([row.maps[name] for row in load(run).predict(pictures)])
-        assert abs(shown.mean()) < 0.5
+        assert 0 < shown.mean() / levels < 0.3  # half of a level's places show nothing
 
 
 def test_the_same_seed_gives_the_same_statistics(run, settings, shared_data, tmp_path):

@@ -104,7 +104,7 @@ def test_levels_add_up_each_in_its_own_units() -> None:
     torch.testing.assert_close(both, first + second - none)
 
 
-def test_usual_places_are_near_zero() -> None:
+def test_a_place_that_is_wrong_by_less_than_usual_shows_nothing() -> None:
     torch.manual_seed(0)
     pair = ([torch.rand(4, 2, 8, 8)], [torch.rand(4, 2, 8, 8)])
     maps = central(centers=3)
@@ -112,8 +112,19 @@ def test_usual_places_are_near_zero() -> None:
     maps.fit_residuals([pair])
     shown = maps(*pair, SIZE)["plain"]
     assert shown.shape == (4, 1, 8, 8)
-    assert abs(float(shown.mean())) < 0.01
-    assert 0.3 < float(shown.std()) < 0.7  # the divisor is a spread and the mean of all spreads
+    assert 0.4 < float((shown == 0).float().mean()) < 0.6
+    assert 0.2 < float(shown.square().mean().sqrt()) < 0.5  # units: a spread and the mean of all
+    assert torch.equal(maps(pair[0], pair[0], SIZE)["plain"], torch.zeros(4, 1, 8, 8))
+
+
+def test_what_is_rebuilt_well_at_one_level_excuses_nothing_at_another() -> None:
+    torch.manual_seed(0)
+    teacher, student = ([torch.rand(4, 2, 8, 8), torch.rand(4, 2, 8, 8)] for _ in range(2))
+    maps = with_points(central(2, 2))
+    maps.fit_residuals([(teacher, student)])
+    fine = maps(teacher, [student[0], teacher[1]], SIZE)["plain"]
+    both = maps(teacher, student, SIZE)["plain"]
+    assert bool((both >= fine).all())
 
 
 def test_the_distance_to_the_nearest_center_is_a_map_of_its_own() -> None:

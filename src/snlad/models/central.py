@@ -5,12 +5,13 @@ a cast part. So each of K centers of the teacher's normal features (``snlad.mode
 aggregates the residuals of the normal locations that are nearest to it: their mean m_k and spread
 s_k, for every level of every residual. A location i that is nearest to center k then shows
 
-    (r_i - m_k) / (s_k + s),    s the mean of all s_k that have locations,
+    max(0, (r_i - m_k) / (s_k + s)),    s the mean of all s_k that have locations,
 
-and a map is the sum over levels. The distance of the teacher's feature to its nearest center is a
-residual too: it needs no student, and sees what a student would rebuild although it is not normal.
-Its centers are of finer locations than those that the student's residuals are measured against:
-what is usual depends on the place as a whole, what is odd may be small.
+and a map is the sum over levels: what is rebuilt better than usual excuses nothing elsewhere. The
+distance of the teacher's feature to its nearest center is a residual too: it needs no student, and
+sees what a student would rebuild although it is not normal. Its centers are of finer locations than
+those that the student's residuals are measured against: what is usual depends on the place as a
+whole, what is odd may be small.
 
 Source: arXiv 2402.17091 states centers, residuals and their aggregation; this reading, in which
 they calibrate the maps, is ours.
@@ -83,10 +84,10 @@ class CentralMaps(nn.Module):
     def forward(
         self, teacher: Pyramid, student: Pyramid, size: tuple[int, int]
     ) -> dict[str, Float[Tensor, "B 1 H W"]]:
-        """Each map by name, (B, 1, H, W); a usual place is near 0, below it as well as above."""
+        """Each map by name, (B, 1, H, W); 0 where all is as usual or nearer to the normal."""
         maps: dict[str, Tensor] = {}
         for row, (name, residual, at) in enumerate(self._rows(teacher, student)):
-            unusual = (residual - self.usual[row][at]) / self.scale[row][at]
+            unusual = ((residual - self.usual[row][at]) / self.scale[row][at]).clamp_min(0)
             shown = F.interpolate(
                 unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
             )
@@ -97,7 +98,7 @@ class CentralMaps(nn.Module):
         """What the coarse, then the fine centers are found among, (B, C, H, W)."""
         return [coarse_features(teacher), *([fine_features(teacher)] if self.fine else [])]
 
-    def fit_points(self, features: Sequence[Float[Tensor, "n C"]], seed: int) -> None:
+    def fit_points(self, features: Sequence[Float[Tensor, "_ C"]], seed: int) -> None:
         """Find the centers among normal locations' vectors of ``center_features``."""
         both = [self.coarse, *([self.fine] if self.fine else [])]
         for centers, some in zip(both, features, strict=True):
