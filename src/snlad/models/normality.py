@@ -2,7 +2,7 @@
 
 A farthest-point coreset of many normal features covers what is rare as well as what is frequent,
 and k-means of the coreset makes centers of it: a class of thirty pictures, or the one hole of a
-large plate, has centers of its own, and a single odd location has none.
+large plate, has centers of its own. So has dirt that many training pictures show.
 
 Sources: farthest points as PatchCore takes them (arXiv 2106.08265, 3.2); that k-means then tells
 the common from the odd is ours.
