@@ -110,3 +110,15 @@ def test_the_same_vectors_and_seed_give_the_same_centers() -> None:
     first, second, other = (farthest_points(features, 9, seed=seed) for seed in (0, 0, 1))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert not torch.equal(first, other)
+
+
+def test_distances_are_exact_far_from_the_origin() -> None:
+    torch.manual_seed(0)
+    centers = NormalityCenters(3, 5)
+    centers.points.copy_(torch.rand(5, 3) + 1000)
+    features = torch.rand(2, 3, 4, 6) + 1000
+    nearest, distance = centers.nearest(features)
+    vectors = features.flatten(2).mT.double()
+    expected = torch.cdist(vectors, centers.points.double().expand(2, 5, 3)).min(dim=2)
+    assert torch.equal(nearest.flatten(1), expected.indices)
+    torch.testing.assert_close(distance.flatten(1).double(), expected.values, rtol=0, atol=2e-3)

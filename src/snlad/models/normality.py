@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snlad.affinity import in_full_precision
 from snlad.models.clusters import farthest_points, k_means
-from snlad.models.cram import squared_distances
 from snlad.pyramid import Level, Pyramid
 
 CENTER_LEVELS = 2
@@ -54,12 +54,18 @@ class NormalityCenters(nn.Module):
         found = k_means(cover, count, seed=seed, steps=10)
         self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
 
+    @in_full_precision
     def nearest(self, features: Level) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
         """Index of the nearest center, and the distance to it."""
+        origin = self.points.mean(dim=0)  # |x|^2 - 2 x'c + |c|^2 cancels less near the centers
+        points, vectors = self.points - origin, features.flatten(2).mT - origin
+        lengths = points.square().sum(dim=1)
         # one picture after the other: all distances of a batch would fill the memory
-        found = [squared_distances(one[None], self.points).min(dim=1) for one in features]
-        nearest = torch.cat([indices for _, indices in found])
-        return nearest, torch.cat([squared for squared, _ in found]).sqrt()
+        found = [torch.addmm(lengths, one, points.mT, alpha=-2).min(dim=1) for one in vectors]
+        nearest = torch.stack([indices for _, indices in found])
+        squared = torch.stack([value for value, _ in found]) + vectors.square().sum(dim=2)
+        shape = (len(features), *features.shape[2:])
+        return nearest.view(shape), squared.clamp_min(0).sqrt().view(shape)
 
 
 def coarse_features(teacher: Pyramid) -> Level:
