@@ -7,9 +7,9 @@ from snlad.models.clusters import farthest_points, k_means
 from snlad.models.normality import NormalityCenters, coarse_features, fine_features
 
 
-def pyramid(scale: float = 1.0) -> list[torch.Tensor]:
+def pyramid() -> list[torch.Tensor]:
     torch.manual_seed(0)
-    return [scale * torch.rand(2, c, 2 * s, s) for c, s in ((2, 16), (3, 8), (4, 4))]
+    return [torch.rand(2, c, 2 * s, s) for c, s in ((2, 16), (3, 8), (4, 4))]
 
 
 def test_centers_are_of_the_two_deepest_levels_at_the_deepest_locations() -> None:

@@ -96,12 +96,11 @@ class CentralMaps(nn.Module):
 
     def center_features(self, teacher: Pyramid) -> list[Level]:
         """What the coarse, then the fine centers are found among, (B, C, H, W)."""
-        return [coarse_features(teacher), *([fine_features(teacher)] if self.fine else [])]
+        return [features(teacher) for _, features in self._sets()]
 
     def fit_points(self, features: Sequence[Float[Tensor, "_ C"]], seed: int) -> None:
         """Find the centers among normal locations' vectors of ``center_features``."""
-        both = [self.coarse, *([self.fine] if self.fine else [])]
-        for centers, some in zip(both, features, strict=True):
+        for (centers, _), some in zip(self._sets(), features, strict=True):
             centers.fit(some, seed)
 
     @torch.no_grad()
@@ -124,6 +123,11 @@ class CentralMaps(nn.Module):
         typical = (spread * used).sum(dim=1, keepdim=True) / used.sum(dim=1, keepdim=True)
         self.usual.copy_(mean)
         self.scale.copy_((spread + typical).clamp_min(1e-12))
+
+    def _sets(self) -> list[tuple[NormalityCenters, Callable[[Pyramid], Level]]]:
+        """The centers, and what they are centers of."""
+        coarse = (self.coarse, coarse_features)
+        return [coarse] if self.fine is None else [coarse, (self.fine, fine_features)]
 
     def _rows(
         self, teacher: Pyramid, student: Pyramid
