@@ -248,7 +248,7 @@ def _summary(
     finished: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> str:
     """Means over classes, time and size, a line for each peer, failed ones too."""
-    heads = ("peer", "seeds", *HEADS, "fit, s", "ms a picture", "x snlad", "MiB")
+    heads = ("peer", "seeds", *HEADS, "mean of 7", "fit, s", "ms a picture", "x snlad", "MiB")
     lines = [
         [peer, *_cells(finished[peer])]
         if peer in finished
@@ -265,9 +265,11 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in rows
         if "model" in row
     ]
+    means = [[row["scores"]["mean"].get(metric) for metric in METRICS] for row in rows]
     return [
         _seeds(rows),
-        *(spread([row["scores"]["mean"].get(metric) for row in rows]) for metric in METRICS),
+        *(spread(column) for column in zip(*means, strict=True)),
+        spread([None if None in seven else statistics.fmean(seven) for seven in means]),
         spread([row["fit_seconds"] for row in rows], digits=0),
         spread(times, digits=1),
         spread(ratios, digits=2),

@@ -122,6 +122,17 @@ def test_one_failed_seed_leaves_the_others_in_the_mean(counted, shared_data, tmp
     assert "padim, seed 1: RuntimeError" in shown
 
 
+@pytest.mark.parametrize(("aupro", "shown"), [(0.1, "0.700"), (None, "-")])
+def test_the_mean_of_seven_is_of_all_of_them(counted, shared_data, tmp_path, tiny, aupro, shown):
+    rows = tmp_path / "rows.jsonl"
+    counted.run_all(shared_data, rows, ["dfm"], [0], tiny)
+    (row,) = counted.read_rows(rows)
+    row["scores"]["mean"] = {**row["scores"]["mean"], "aupro": aupro}
+    heads, _, cells = counted.format_tables([row]).split("\n\n")[1].splitlines()
+    at = [head.strip() for head in heads.split("|")].index("mean of 7")
+    assert cells.split("|")[at].strip() == shown
+
+
 def test_the_table_shows_spread_time_size_and_the_ratio_to_our_model(
     counted, shared_data, tmp_path, tiny
 ):
