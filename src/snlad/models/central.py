@@ -7,16 +7,19 @@ s_k, for every level of every residual. A location i that is nearest to center k
 
     max(0, (r_i - m_k) / (s_k + s)),    s the mean of all s_k that have locations,
 
-and a map is the sum over levels: what is rebuilt better than usual excuses nothing elsewhere. The
-distance of the teacher's feature to its nearest center is a residual too: it needs no student, and
-sees what a student would rebuild although it is not normal. Its centers are of finer locations than
-those that the student's residuals are measured against: what is usual depends on the place as a
-whole, what is odd may be small.
+and a map is the sum over levels, each times the square root of its finest one's stride over its
+own: a location of a deep level covers many pixels, and would outweigh the fine ones that say where
+a defect ends. What is rebuilt better than usual excuses nothing elsewhere. The distance of the
+teacher's feature to its nearest center is a residual too: it needs no student, and sees what a
+student would rebuild although it is not normal. Its centers are of finer locations than those that
+the student's residuals are measured against: what is usual depends on the place as a whole, what is
+odd may be small.
 
 Source: arXiv 2402.17091 states centers, residuals and their aggregation; this reading, in which
 they calibrate the maps, is ours.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
@@ -88,8 +91,9 @@ class CentralMaps(nn.Module):
         maps: dict[str, Tensor] = {}
         for row, (name, residual, at) in enumerate(self._rows(teacher, student)):
             unusual = ((residual - self.usual[row][at]) / self.scale[row][at]).clamp_min(0)
+            weight = math.sqrt(residual.shape[1] / teacher[0].shape[2])
             shown = F.interpolate(
-                unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
+                weight * unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
             )
             maps[name] = maps[name] + shown if name in maps else shown
         return maps
