@@ -14,6 +14,7 @@ import argparse
 import statistics
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -28,6 +29,7 @@ from torch import nn
 from anomalib_peers import FITS, PEERS, anomalib_on, batches, choose, normalise
 from quality import (
     HEADS,
+    ROOT,
     append_row,
     by_class,
     command_line,
@@ -50,6 +52,7 @@ from snlad.predict import Model, load
 from snlad.types import MAP_SIZE
 
 TIMED, WARM_UP = 50, 3
+STUDY = ROOT / "configs" / "studies" / "recipe.toml"
 NO_SCORES: dict[str, Any] = {"classes": {}, "mean": {}, "pooled": {}}
 
 
@@ -205,7 +208,7 @@ def time_side_by_side(
 
 
 def format_tables(rows: list[dict[str, Any]]) -> str:
-    """Markdown: mean over classes and pooled, then AUROC and AUPRO by class, failures, settings.
+    """Markdown: means over classes, their groups and pooled, three by class, failures, settings.
 
     Only the newest settings of each peer are shown, and only rows of the newest data.
     """
@@ -226,7 +229,8 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
     metrics = ("image_auroc", "pixel_auroc", "aupro") if finished else ()
     parts = [
         _summary(by_peer, finished),
-        _pooled(finished),
+        *_by_group(finished),
+        _scores("Pooled over all pictures", finished, lambda row: row["scores"]["pooled"]),
         *(by_class(metric, finished) for metric in metrics),
         *(
             f"{row['method']}, seed {row['seed']}: {row['error']}"
@@ -265,11 +269,9 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in rows
         if "model" in row
     ]
-    means = [[row["scores"]["mean"].get(metric) for metric in METRICS] for row in rows]
     return [
         _seeds(rows),
-        *(spread(column) for column in zip(*means, strict=True)),
-        spread([None if None in seven else statistics.fmean(seven) for seven in means]),
+        *_seven([row["scores"]["mean"] for row in rows]),
         spread([row["fit_seconds"] for row in rows], digits=0),
         spread(times, digits=1),
         spread(ratios, digits=2),
@@ -277,15 +279,51 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _pooled(finished: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def _by_group(finished: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Means over each group of classes that the rows have, as the study of our methods has them."""
+    classes = {name for rows in finished.values() for name in rows[0]["scores"]["classes"]}
+    groups = tomllib.loads(STUDY.read_text("utf-8"))["groups"]
+    return [
+        _scores(
+            f"Mean over {group} ({len(names)} classes)",
+            finished,
+            lambda row, names=names: _means(row, names),
+        )
+        for group, names in groups.items()
+        if classes.issuperset(names)
+    ]
+
+
+def _means(row: Mapping[str, Any], classes: Iterable[str]) -> dict[str, float]:
+    """Over the classes that have the number: one without masks has none of pixels."""
+    of_each = [row["scores"]["classes"][name] for name in classes]
+    columns = {metric: [one.get(metric) for one in of_each] for metric in METRICS}
+    known = {metric: [v for v in values if v is not None] for metric, values in columns.items()}
+    return {metric: statistics.fmean(values) for metric, values in known.items() if values}
+
+
+def _scores(
+    title: str,
+    finished: Mapping[str, Sequence[Mapping[str, Any]]],
+    numbers: Callable[[Mapping[str, Any]], Mapping[str, float | None]],
+) -> str:
+    """The seven numbers and their mean, a line for each peer."""
     if not finished:
         return ""
     lines = [
-        [peer, _seeds(rows)]
-        + [spread([row["scores"]["pooled"].get(metric) for row in rows]) for metric in METRICS]
+        [peer, _seeds(rows), *_seven([numbers(row) for row in rows])]
         for peer, rows in finished.items()
     ]
-    return "Pooled over all pictures:\n\n" + markdown(("peer", "seeds", *HEADS), lines)
+    return f"{title}:\n\n" + markdown(("peer", "seeds", *HEADS, "mean of 7"), lines)
+
+
+def _seven(seeds: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """Each number over the seeds, and the mean of all seven where all are there."""
+    values = [[one.get(metric) for metric in METRICS] for one in seeds]
+    return [
+        *(spread(column) for column in zip(*values, strict=True)),
+        spread([None if None in seven else statistics.fmean(seven) for seven in values]),
+    ]
 
 
 def _seeds(rows: Iterable[Mapping[str, Any]]) -> str:

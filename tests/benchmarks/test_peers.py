@@ -162,6 +162,24 @@ def test_rows_without_a_model_beside_show_no_ratio(counted, shared_data, tmp_pat
     assert "Timed beside" not in shown
 
 
+def test_groups_of_the_study_have_means_of_their_own(
+    counted, shared_data, tmp_path, tiny, monkeypatch
+):
+    study = tmp_path / "study.toml"
+    study.write_text('[groups]\nboth = ["grey", "dark"]\nhere = ["dark"]\nelsewhere = ["red"]\n')
+    monkeypatch.setattr(counted, "STUDY", study)
+    rows = tmp_path / "rows.jsonl"
+    counted.run_all(shared_data, rows, ["padim"], [0], tiny)
+    (row,) = counted.read_rows(rows)
+    row["scores"]["classes"]["dark"] = {**row["scores"]["classes"]["dark"], "image_auroc": 0.9}
+    row["scores"]["classes"]["grey"] = dict.fromkeys(METRICS, 0.8) | {"aupro": None}
+    shown = counted.format_tables([row])
+    assert "Mean over both (2 classes):" in shown
+    assert "| padim | 0 | 0.850 | 0.800 |" in shown
+    assert "| padim | 0 | 0.900 | 0.800 | 0.800 | 0.800 | 0.800 | 0.800 | 0.800 | 0.814 |" in shown
+    assert "elsewhere" not in shown
+
+
 def test_only_the_newest_settings_on_the_newest_data_are_shown(
     counted, shared_data, other_data, tmp_path, tiny
 ):
