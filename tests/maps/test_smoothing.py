@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from snlad.errors import DataError
-from snlad.maps.smoothing import gaussian_smooth
+from snlad.maps.smoothing import gaussian_context, gaussian_smooth
 
 
 def test_a_single_pixel_becomes_the_kernel_worked_by_hand() -> None:
@@ -30,6 +30,16 @@ def test_the_border_is_reflected_without_the_edge_pixel_by_hand() -> None:
     maps = row.expand(1, 1, 4, 4)
     expected = weights[0] * 5 + 2 * weights[1] * 7 + 2 * weights[2] * 11
     assert gaussian_smooth(maps, 0.5)[0, 0, 1, 0].item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.75, 1.5])
+def test_a_context_equals_scipy_with_the_border_repeated_at_any_size(sigma: float) -> None:
+    for shape in ((1, 1), (2, 5), (16, 16)):
+        values = torch.randn(1, 1, *shape, dtype=torch.float64)
+        radius = int(np.ceil(3 * sigma))
+        expected = gaussian_filter(values[0, 0].numpy(), sigma, mode="nearest", radius=radius)
+        found = gaussian_context(values, sigma)[0, 0]
+        torch.testing.assert_close(found, torch.from_numpy(expected))
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 1.3, 4.0])

@@ -174,28 +174,58 @@ def test_levels_of_any_size_take_the_center_that_lies_over_them(size: tuple[int,
     assert maps(teacher, teacher, SIZE)["plain"].shape == (2, 1, *SIZE)
 
 
+def test_an_odd_location_does_not_excuse_itself() -> None:
+    """It is nearest to a center where much is usual; all around it, little is."""
+    teacher = [torch.zeros(1, 2, 9, 9)]
+    teacher[0][..., 4, 4] = 99.0  # its 3 x 3 mean is 11, and 11 those of its neighbours
+    maps = with_points(central(), right=99.0)
+    maps.usual.copy_(torch.tensor([[1.0, 5.0]]))
+    student = [teacher[0].clone()]
+    student[0][:, 0] -= 5.0
+    as_usual = maps(teacher, student, (9, 9))["plain"][0, 0]
+    assert torch.allclose(as_usual, torch.tensor(4.0))  # no location is nearest to the second
+    maps = with_points(central(), right=11.0)
+    maps.usual.copy_(torch.tensor([[1.0, 5.0]]))
+    odd = maps(teacher, student, (9, 9))["plain"][0, 0]
+    assert float(odd[0, 0]) == pytest.approx(4)  # three locations away
+    weights = torch.exp(-0.5 * (torch.arange(-3.0, 4.0) / 0.75) ** 2)
+    inside = float((weights[2:5].sum() / weights.sum()) ** 2)  # of 3 x 3 odd locations
+    assert float(odd[4, 4]) == pytest.approx(5 - (inside * 5 + (1 - inside) * 1), rel=1e-4)
+    assert float(odd[4, 4]) > 0.2  # by its own center alone all of it would be usual
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_what_is_usual_everywhere_is_usual_at_the_border(side: int) -> None:
+    teacher, student = [torch.zeros(1, 2, side, side)], [torch.full((1, 2, side, side), 3.0)]
+    maps = with_points(central())
+    maps.usual.fill_(1.0)
+    torch.testing.assert_close(
+        maps(teacher, student, SIZE)["plain"], torch.full((1, 1, *SIZE), 2.0)
+    )
+
+
 # What they are for: in one place the student is always wrong by much, in the other by little, and a
 # defect is wrong by a little more than is usual in the quiet place.
 def test_a_defect_in_a_quiet_place_is_found_beside_a_restless_one() -> None:
     torch.manual_seed(0)
 
     def pictures(n: int) -> tuple[list[Tensor], list[Tensor]]:
-        teacher = two_places()[0].repeat(n, 1, 1, 1)
-        wrong = torch.tensor([0.1] * 4 + [4.0] * 4) * torch.rand(n, 2, 8, 8)
+        teacher = two_places()[0].repeat_interleave(4, dim=3).repeat(n, 1, 1, 1)
+        wrong = torch.tensor([0.1] * 16 + [4.0] * 16) * torch.rand(n, 2, 8, 32)
         return [teacher], [teacher + wrong]
 
     maps = with_points(central())
     maps.fit_residuals([pictures(20)])
     teacher, student = pictures(40)
-    student[0][:20, 0, 2:5, 0:3] += 1.0
+    student[0][:20, 0, 2:6, 0:6] += 2.0
     labels = np.arange(40) < 20
 
     def separation(shown: Tensor) -> float:
-        scores = shown.flatten(1).topk(9, dim=1).values.mean(dim=1).numpy()
+        scores = shown.flatten(1).topk(24, dim=1).values.mean(dim=1).numpy()
         return auroc(rank(scores[labels], [np.sort(scores[~labels])]))
 
     assert separation(first_channels(teacher, student)[0]) < 0.75
-    assert separation(maps(teacher, student, SIZE)["plain"]) > 0.95
+    assert separation(maps(teacher, student, (8, 32))["plain"]) > 0.95
 
 
 def test_more_centers_than_are_used_change_no_unit() -> None:

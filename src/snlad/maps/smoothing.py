@@ -1,6 +1,7 @@
-"""Gaussian smoothing of anomaly maps: one implementation for training, export and metrics."""
+"""Gaussian smoothing: one implementation for training, export and metrics."""
 
 from math import ceil
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -36,10 +37,29 @@ def gaussian_smooth(
             f"a map of {maps.shape[2]} x {maps.shape[3]} pixels is too small for sigma {sigma_px}: "
             f"use sides of at least {radius + 1} pixels or a smaller sigma"
         )
+    return _convolved(maps, sigma_px, radius, "reflect" if kernel_px is None else "constant")
+
+
+@in_full_precision
+def gaussian_context(values: Float[Tensor, "B 1 H W"], sigma: float) -> Float[Tensor, "B 1 H W"]:
+    """Mean of each location's neighbours, Gaussian and cut at ceil(3 sigma), the border repeated.
+
+    Args:
+        values: of any size.
+        sigma: standard deviation in locations, above 0.
+    """
+    return _convolved(values, sigma, ceil(3 * sigma), "replicate")
+
+
+def _convolved(
+    x: Float[Tensor, "B 1 H W"],
+    sigma: float,
+    radius: int,
+    border: Literal["reflect", "replicate", "constant"],
+) -> Float[Tensor, "B 1 H W"]:
     offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device="cpu")
-    kernel = torch.exp(-0.5 * (offsets / sigma_px) ** 2)
-    kernel = (kernel / kernel.sum()).to(maps)
-    border = "reflect" if kernel_px is None else "constant"
-    padded = F.pad(maps, (radius, radius, radius, radius), mode=border)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).to(x)
+    padded = F.pad(x, (radius, radius, radius, radius), mode=border)
     rows = F.conv2d(padded, kernel[None, None, None, :])
     return F.conv2d(rows, kernel[None, None, :, None])

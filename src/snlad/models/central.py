@@ -3,11 +3,15 @@
 A student rebuilds some places worse than others, normal as they are: an edge, a print, the grain of
 a cast part. So each of K centers of the teacher's normal features (``snlad.models.normality``)
 aggregates the residuals of the normal locations that are nearest to it: their mean m_k and spread
-s_k, for every level of every residual. A location i that is nearest to center k then shows
+s_k, for every level of every residual. A location i then shows
 
-    max(0, (r_i - m_k) / (s_k + s)),    s the mean of all s_k that have locations,
+    max(0, (r_i - m_i) / (s_i + s)),    s the mean of all s_k that have locations,
 
-and a map is the sum over levels, each times the square root of its finest one's stride over its
+where m_i and s_i are Gaussian means of m_k and s_k over the centers of i and of the locations
+around it. The nearest center alone would excuse a defect: what is like nothing normal is nearest to
+the oddest of the normal, near which large residuals are usual.
+
+A map is the sum over levels, each times the square root of its finest one's stride over its
 own: a location of a deep level covers many pixels, and would outweigh the fine ones that say where
 a defect ends. What is rebuilt better than usual excuses nothing elsewhere. The distance of the
 teacher's feature to its nearest center is a residual too: it needs no student, and sees what a
@@ -27,6 +31,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snlad.maps.smoothing import gaussian_context
 from snlad.models.normality import (
     CENTER_LEVELS,
     NormalityCenters,
@@ -40,6 +45,9 @@ Residual = Callable[[Pyramid, Pyramid], Sequence[Tensor]]
 
 DISTANCE = "center"
 """Name of the map of distances to the nearest center."""
+
+_CONTEXT = 0.75
+"""Standard deviation, in sides of the deepest locations, of the Gaussian around a location."""
 
 _PRIOR = 0.05
 """Usual locations that a center starts from, in units of what centers have on average."""
@@ -89,8 +97,13 @@ class CentralMaps(nn.Module):
     ) -> dict[str, Float[Tensor, "B 1 H W"]]:
         """Each map by name, (B, 1, H, W); 0 where all is as usual or nearer to the normal."""
         maps: dict[str, Tensor] = {}
-        for row, (name, residual, at) in enumerate(self._rows(teacher, student)):
-            unusual = ((residual - self.usual[row][at]) / self.scale[row][at]).clamp_min(0)
+        for row, (name, residual, nearest) in enumerate(self._rows(teacher, student)):
+            sigma = _CONTEXT * nearest.shape[1] / teacher[-1].shape[2]
+            usual, scale = (
+                _around(values[row][nearest], sigma, residual)
+                for values in (self.usual, self.scale)
+            )
+            unusual = ((residual - usual) / scale).clamp_min(0)
             weight = math.sqrt(residual.shape[1] / teacher[0].shape[2])
             shown = F.interpolate(
                 weight * unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
@@ -118,7 +131,7 @@ class CentralMaps(nn.Module):
         sums = torch.zeros(3, rows, centers, dtype=torch.float64)  # 1, residual, its square
         for teacher, student in pyramids:
             for row, (_, residual, nearest) in enumerate(self._rows(teacher, student)):
-                at = nearest.flatten().cpu()
+                at = _nearest_over(nearest, residual).flatten().cpu()
                 r = residual.flatten().cpu().double()
                 for total, values in zip(sums[:, row], (r.new_ones(len(r)), r, r * r), strict=True):
                     total.index_add_(0, at, values)
@@ -135,23 +148,34 @@ class CentralMaps(nn.Module):
 
     def _rows(
         self, teacher: Pyramid, student: Pyramid
-    ) -> Iterator[tuple[str, Tensor, Int[Tensor, "B Hl Wl"]]]:
-        """Residuals in the order of the statistics' rows: name of the map, values, centers."""
+    ) -> Iterator[tuple[str, Float[Tensor, "B Hl Wl"], Int[Tensor, "B Hc Wc"]]]:
+        """Residuals in the order of the statistics' rows: name of the map, values, and centers.
+
+        The student's are measured against centers (B, Hc, Wc) of the deepest level's locations.
+        """
         nearest, _ = self.coarse.nearest(coarse_features(teacher))
         for name, residual in self._residuals.items():
             for level in residual(teacher, student):
-                yield name, level, _at(nearest, level)
+                yield name, level, nearest
         if self.fine is not None:
             nearest, distance = self.fine.nearest(fine_features(teacher))
             yield DISTANCE, distance, nearest
 
 
-def _at(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:
+def _nearest_over(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:
     """The center of each location of another level: that of the deepest location over it."""
     if residual.shape == nearest.shape:
         return nearest
     over = F.interpolate(nearest[:, None].float(), residual.shape[1:], mode="nearest")
     return over[:, 0].long()
+
+
+def _around(
+    values: Float[Tensor, "B H W"], sigma: float, residual: Float[Tensor, "B Hl Wl"]
+) -> Float[Tensor, "B Hl Wl"]:
+    """Values of the nearest centers, of a location and of those around it, at a residual's size."""
+    context = gaussian_context(values[:, None], sigma)
+    return F.interpolate(context, residual.shape[1:], mode="bilinear")[:, 0]
 
 
 def _shrunk(count: Tensor, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
