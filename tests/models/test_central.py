@@ -105,7 +105,7 @@ def test_levels_add_up_each_in_its_own_units() -> None:
 
 
 def test_a_level_weighs_the_root_of_its_side_over_the_finest_ones() -> None:
-    """The same residuals at three levels of sides 8, 4 and 2, and a distance at side 4."""
+    """The same residuals at three levels of sides 8, 4 and 2; a distance at side 4 is alone."""
     teacher = [torch.full((1, 2, side, side), 5.0) for side in (8, 4, 2)]
     maps = central(2, 2, 2, distance=True, plain=lambda teacher, student: student)
     for centers in (maps.coarse, maps.fine):
@@ -118,7 +118,7 @@ def test_a_level_weighs_the_root_of_its_side_over_the_finest_ones() -> None:
     assert shown == pytest.approx([1, 0.5**0.5, 0.5])
     _, distances = maps.fine.nearest(maps.center_features(teacher)[1])
     center = maps(teacher, [torch.zeros(1, s, s) for s in (8, 4, 2)], SIZE)["center"]
-    assert float(center[0, 0, 0, 0]) == pytest.approx(float(distances[0, 0, 0]) * 0.5**0.5)
+    assert float(center[0, 0, 0, 0]) == pytest.approx(float(distances[0, 0, 0]))
 
 
 def test_a_place_that_is_wrong_by_less_than_usual_shows_nothing() -> None:

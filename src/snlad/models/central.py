@@ -97,6 +97,7 @@ class CentralMaps(nn.Module):
     ) -> dict[str, Float[Tensor, "B 1 H W"]]:
         """Each map by name, (B, 1, H, W); 0 where all is as usual or nearer to the normal."""
         maps: dict[str, Tensor] = {}
+        finest: dict[str, int] = {}
         for row, (name, residual, nearest) in enumerate(self._rows(teacher, student)):
             sigma = _CONTEXT * nearest.shape[1] / teacher[-1].shape[2]
             usual, scale = (
@@ -104,7 +105,8 @@ class CentralMaps(nn.Module):
                 for values in (self.usual, self.scale)
             )
             unusual = ((residual - usual) / scale).clamp_min(0)
-            weight = math.sqrt(residual.shape[1] / teacher[0].shape[2])
+            height = residual.shape[1]
+            weight = math.sqrt(height / finest.setdefault(name, height))
             shown = F.interpolate(
                 weight * unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
             )
