@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snlad.metrics.scores import METRICS
-from snlad.study import run as runner
+from snlad.study import work as runner
 from snlad.study.plan import Study, make_study
 
 ROW = dict.fromkeys(METRICS, 0.5)

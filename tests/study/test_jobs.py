@@ -104,13 +104,23 @@ def test_a_class_draws_the_same_whatever_other_classes_there_are(shared_data):
 
 
 def test_one_model_works_on_all_and_models_per_class_on_one_each(tiny_study):
-    (whole,) = job(tiny_study, pictures=3).parts()
+    one = job(tiny_study, pictures=3)
+    assert one.parts == ()
+    whole = one.drawn()
     assert len(whole.train_normal) == 6
-    parts = job(tiny_study, pictures=3, models="per-class").parts()
+    parts = [part.drawn() for part in job(tiny_study, pictures=3, models="per-class").parts]
     assert [part.class_names for part in parts] == [("dark",), ("grey",)]
     assert [len(part.train_normal) for part in parts] == [3, 3]
     samples = {sample for part in parts for sample in part.samples}
     assert samples == set(whole.samples)
+
+
+def test_a_model_of_one_class_is_the_run_that_another_trial_asks_for(tiny_study):
+    dark, grey = job(tiny_study, models="per-class").parts
+    alone = job(tiny_study, classes=["grey"])
+    assert (grey.key, grey.training) == (alone.key, alone.training)
+    assert dark.key != grey.key
+    assert grey.title.endswith(": grey, seed 0")
 
 
 def test_a_study_without_data_says_what_to_do():

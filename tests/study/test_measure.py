@@ -10,17 +10,15 @@ from snlad.build import build_loss, build_teacher
 from snlad.config import merge_settings
 from snlad.data.opening import open_dataset
 from snlad.engine.evaluate import evaluate
-from snlad.engine.evaluation import Evaluation
-from snlad.engine.scored import ScoredPicture
 from snlad.engine.train import OwnParts, train
-from snlad.errors import ConfigError
+from snlad.errors import ConfigError, StoppedError
 from snlad.metrics.scores import METRICS, ScoreRow, ScoreTable
 from snlad.models.memory import FeatureMemory
 from snlad.predict import load
-from snlad.study.jobs import choose_classes
-from snlad.study.measure import Measured, join_tables
+from snlad.study.jobs import choose_classes, open_jobs
+from snlad.study.measure import join
 from snlad.study.provenance import training_code
-from snlad.study.rows import read_rows, wait_for
+from snlad.study.rows import claim, read_rows, wait_for
 from snlad.study.run import Outcome, run_study
 
 
@@ -73,20 +71,23 @@ def test_a_model_for_each_class_gives_one_row_for_the_whole_set(
     tiny_study, tmp_path, shared_data, tiny_settings
 ):
     trial = {"name": "each", "method": "rd", "models": "per-class", "pictures": 3}
-    _, (row,) = run(tiny_study(trials=[trial], probes=3), tmp_path)
+    outcome, (*parts, row) = run(tiny_study(trials=[trial], probes=3), tmp_path)
+    assert outcome == Outcome(1, 0, 0)
+    assert [part["trial"] for part in parts] == ["each: dark", "each: grey"]
     scores = row["scores"]
     assert list(scores["classes"]) == ["dark", "grey"] == row["classes"]
     assert row["steps"] == 8
     assert row["probes"] == {}
     assert all(scores["classes"]["dark"][metric] is not None for metric in METRICS)
     for metric in METRICS:
-        parts = [scores["classes"][name][metric] for name in ("dark", "grey")]
-        assert scores["mean"][metric] == pytest.approx(sum(parts) / 2)
+        of_each = [scores["classes"][name][metric] for name in ("dark", "grey")]
+        assert scores["mean"][metric] == pytest.approx(sum(of_each) / 2)
     assert scores["pooled"]["image_auroc"] is not None
     assert scores["pooled"]["pixel_auroc"] is None
 
     alone = {"name": "alone", "method": "rd", "classes": ["grey"], "pictures": 3}
-    _, (grey,) = run(tiny_study(trials=[alone]), tmp_path, "grey")
+    _, (grey,) = run(tiny_study(trials=[alone], probes=3), tmp_path, "grey")
+    assert grey["key"] == parts[1]["key"]
     assert close(grey["scores"]["classes"]["grey"], scores["classes"]["grey"])
     test = open_dataset(shared_data).test
     assert len(row["image_scores"]) == len(test)
@@ -146,7 +147,11 @@ def test_own_parts_are_made_anew_for_each_model(tiny_study, tmp_path):
     assert outcome == Outcome(4, 0, 0)
     assert made == [3, 3, 3]
     mine = [row for row in rows if row["own"]]
-    assert [row["trial"] for row in mine] == ["mine models=one", "mine models=per-class"]
+    assert [row["trial"] for row in mine] == [
+        "mine models=one",
+        *(f"mine models=per-class: {name}" for name in ("dark", "grey")),
+        "mine models=per-class",
+    ]
     assert mine[0]["label"] == "own student, loss, maps on the settings of rd"
     assert all(row["scores"]["mean"]["aupro"] is not None for row in mine)
 
@@ -173,45 +178,98 @@ def test_a_wrong_setting_is_found_before_anything_runs(tiny_study):
         tiny_study(settings={"train": {"steps": 0}})
 
 
-def test_models_of_one_class_are_joined_as_worked_by_hand():
+def test_models_of_one_class_are_joined_as_worked_by_hand(tiny_study):
     """Rows are taken over; the pool ranks all image scores together; no pixel has a pool."""
-    pictures = [
-        *(picture("a", 1.0), picture("a", 3.0, "hole")),
-        *(picture("b", 2.0), picture("b", 2.5, "hole")),
+    (job,) = open_jobs(tiny_study(trials=[EACH]).runs())
+    rows = [made_up(part, value) for part, value in zip(job.parts, (0.25, 0.75), strict=True)]
+    rows[0]["image_scores"][0] = None  # one that was not read
+    found = join(job, rows)
+    scores = found["scores"]
+    assert {name: row["aupro"] for name, row in scores["classes"].items()} == {
+        "dark": 0.25,
+        "grey": 0.75,
+    }
+    assert scores["mean"]["pixel_ap"] == 0.5
+    assert scores["pooled"]["image_auroc"] == 1.0
+    assert scores["pooled"]["aupro"] is None
+    assert scores["pooled"]["pixel_auroc"] is None
+    assert set(scores["intervals"]["pooled"]) == {"image_auroc", "image_ap", "image_f1_max"}
+    sums = [found[k] for k in ("steps", "train_seconds", "evaluate_seconds", "train_features")]
+    assert sums == [8, 3.0, 1.0, 6]
+    assert (found["peak_mib"], found["notes"], found["probes"]) == (300, ["dark", "grey"], {})
+    in_order = [
+        None if i == 0 else float(sample.is_anomalous) for i, sample in enumerate(job.dataset.test)
     ]
-    parts = [measured("b", 0.75), measured("a", 0.25)]
-    table = join_tables(parts, pictures)
-    assert list(table.classes) == ["a", "b"]
-    assert table.classes["a"].aupro == 0.25
-    assert table.mean.pixel_ap == 0.5
-    assert table.pooled.image_auroc == 1.0
-    assert table.pooled.aupro is None
-    assert table.pooled.pixel_auroc is None
-    assert set(table.intervals.pooled) == {"image_auroc", "image_ap", "image_f1_max"}
+    assert found["image_scores"] == in_order
 
 
-def picture(class_name, score, defect_type="good"):
-    return ScoredPicture(
-        path=f"{class_name}/{score}.png",
-        sha256="0",
-        class_name=class_name,
-        defect_type=defect_type,
-        is_anomalous=defect_type != "good",
-        score=score,
-    )
+EACH = {"name": "each", "method": "rd", "models": "per-class"}
 
 
-def measured(class_name, value):
+def made_up(part, value):
+    """A row whose image scores are right and whose other numbers are all the same."""
     row = ScoreRow(**dict.fromkeys(METRICS, value))
-    table = ScoreTable("snlad-v1", {class_name: row}, row)
-    return Measured(Evaluation(table, []), "label", "0" * 64, 1, 1.0, 0, 1.0, {})
+    (name,) = part.dataset.class_names
+    return {
+        "label": "label",
+        "teacher": "0",
+        "steps": 4,
+        "train_seconds": 1.5,
+        "evaluate_seconds": 0.5,
+        "train_features": 3,
+        "scores": ScoreTable("snlad-v1", {name: row}, row).to_dict(),
+        "image_scores": [float(sample.is_anomalous) for sample in part.dataset.test],
+        "notes": [name],
+        "peak_mib": 300 if name == "grey" else None,
+    }
+
+
+def test_models_of_one_class_that_were_finished_are_not_trained_again(tiny_study, tmp_path):
+    """A call that is stopped between two classes, another trial, and a class that fails."""
+    plan = tiny_study(trials=[EACH])
+
+    def stop(_label, _done, _total):
+        if len(read_rows(tmp_path / "rows.jsonl")) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(StoppedError, match="stopped in the run each: grey, seed 0"):
+        run(plan, tmp_path, progress=stop)
+    assert [row["trial"] for row in read_rows(tmp_path / "rows.jsonl")] == ["each: dark"]
+    seen = []
+    outcome, rows = run(plan, tmp_path, progress=lambda label, *_: seen.append(label))
+    assert outcome == Outcome(1, 0, 0)
+    assert [row["trial"] for row in rows] == ["each: dark", "each: grey", "each"]
+    assert seen.count("training") == 4
+    assert run(plan, tmp_path)[0] == Outcome(0, 0, 0)
+
+
+def test_a_class_that_fails_fails_the_whole_and_leaves_the_others_their_rows(
+    tiny_study, tiny_data, tmp_path
+):
+    for file in (tiny_data / "grey/train/good").iterdir():
+        file.write_bytes(b"no picture")
+    outcome, rows = run(tiny_study(trials=[EACH], data=tiny_data), tmp_path)
+    assert outcome == Outcome(0, 1, 0)
+    assert ["error" in row for row in rows] == [False, True, True]
+    assert rows[1]["error"] == rows[2]["error"]
+
+
+def test_a_class_that_another_process_is_at_leaves_the_whole_to_it(tiny_study, tmp_path):
+    plan = tiny_study(trials=[EACH])
+    (job,) = open_jobs(plan.runs())
+    with claim(tmp_path / "rows.runs" / f"{job.parts[0].key}.lock"):
+        outcome, rows = run(plan, tmp_path)
+    assert outcome == Outcome(0, 0, 1)
+    assert [row["trial"] for row in rows] == ["each: grey"]
+    assert run(plan, tmp_path)[0] == Outcome(1, 0, 0)
 
 
 def test_epochs_give_models_of_each_class_the_steps_of_one_model(tiny_study, tmp_path):
     settings = merge_settings(tiny_study().settings, {"train": {"epochs": 3, "batch_size": 2}})
     trials = [{"name": n, "method": "rd", "models": n} for n in ("one", "per-class")]
     _, rows = run(tiny_study(trials=trials, settings=settings, pictures=4), tmp_path)
-    assert [row["steps"] for row in rows] == [12, 12]
+    steps = {row["trial"]: row["steps"] for row in rows}
+    assert steps == {"one": 12, "per-class": 12, "per-class: dark": 6, "per-class: grey": 6}
 
 
 def test_scores_are_kept_with_six_digits(tiny_study, tmp_path):
@@ -257,8 +315,9 @@ def test_trials_that_differ_in_their_maps_share_a_student(tiny_study, tmp_path):
 def test_students_for_each_class_are_shared_and_kept_for_other_studies(tiny_study, tmp_path):
     plan = tiny_study(trials=[{"name": "rd", "method": "rd", "models": "per-class"}])
     run(plan, tmp_path, students=tmp_path / "students")
-    (training,) = (tmp_path / "students" / training_code()).iterdir()
-    assert sorted(path.name for path in training.iterdir()) == ["0", "0.lock", "1", "1.lock"]
+    kept = sorted((tmp_path / "students" / training_code()).iterdir())
+    trainings = {part.training for part in open_jobs(plan.runs())[0].parts}
+    assert {path.name for path in kept if path.is_dir()} == trainings
     other = tiny_study(trials=[{"name": "max", **CENTRAL["rd, max"], "models": "per-class"}])
     steps = []
     run(
@@ -281,15 +340,15 @@ def test_a_student_that_another_process_trains_is_waited_for(tiny_study, tmp_pat
     students, steps = tmp_path / "students", []
     run(tiny_study(), tmp_path, students=students)
     (training,) = (students / training_code()).iterdir()
-    (training / "0").rename(tmp_path / "not yet")
+    (training / "student").rename(tmp_path / "not yet")
     other = tiny_study(trials=[{"name": "max", **CENTRAL["rd, max"]}])
     options = {"students": students, "progress": steps_of(steps)}
     with ThreadPoolExecutor(1) as pool:
-        with wait_for(training / "0.lock"):
+        with wait_for(training / "student.lock"):
             waiting = pool.submit(run, other, tmp_path, "other", **options)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=2)
-            (tmp_path / "not yet").rename(training / "0")
+            (tmp_path / "not yet").rename(training / "student")
         assert waiting.result()[0] == Outcome(1, 0, 0)
     assert steps == []
 
@@ -303,7 +362,7 @@ def test_a_student_of_other_code_or_of_own_parts_is_never_taken(tiny_study, tmp_
     assert len(steps) == 8
     assert not (tmp_path / "students").exists()
     for name, code in (("third", "a"), ("fourth", "b"), ("fifth", "a")):
-        monkeypatch.setattr("snlad.study.run.training_code", lambda code=code: code)
+        monkeypatch.setattr("snlad.study.work.training_code", lambda code=code: code)
         run(tiny_study(), tmp_path, name, progress=steps_of(steps), **options)
     assert len(steps) == 16
 

@@ -23,11 +23,13 @@ class Job:
         run: what is asked.
         dataset: all pictures of the run's classes.
         data: sixteen hex digits that name their files, labels and masks.
+        parts: a job for each class, where each has a model of its own; empty for one model.
     """
 
     run: Run
     dataset: Dataset
     data: str
+    parts: tuple["Job", ...] = ()
 
     @property
     def key(self) -> str:
@@ -44,12 +46,9 @@ class Job:
         """Trial and seed, for people."""
         return f"{self.run.trial}, seed {self.run.config.seed}"
 
-    def parts(self) -> list[Dataset]:
-        """What each of the run's models trains and is tested on: the whole, or a class each."""
-        drawn = draw_pictures(self.dataset, self.run.pictures, self.run.config.seed)
-        if self.run.models == "one":
-            return [drawn]
-        return [choose_classes(drawn, (name,)) for name in drawn.class_names]
+    def drawn(self) -> Dataset:
+        """What the run's model trains and is tested on."""
+        return draw_pictures(self.dataset, self.run.pictures, self.run.config.seed)
 
 
 def open_jobs(runs: Sequence[Run]) -> list[Job]:
@@ -73,8 +72,20 @@ def open_jobs(runs: Sequence[Run]) -> list[Job]:
         if (run.data, run.classes) not in chosen:
             dataset = choose_classes(opened[run.data], run.classes)
             chosen[run.data, run.classes] = dataset, _digest(dataset, named[run.data])
-        jobs.append(Job(run, *chosen[run.data, run.classes]))
+        dataset, name = chosen[run.data, run.classes]
+        parts = () if run.models == "one" else _parts(run, dataset, named[run.data])
+        jobs.append(Job(run, dataset, name, parts))
     return jobs
+
+
+def _parts(run: Run, dataset: Dataset, named: Mapping[Sample, list[object]]) -> tuple[Job, ...]:
+    """What a study that asks for one model of each class would ask for."""
+    parts = []
+    for name in dataset.class_names:
+        alone = choose_classes(dataset, (name,))
+        one = replace(run, trial=f"{run.trial}: {name}", classes=(name,), models="one")
+        parts.append(Job(one, alone, _digest(alone, named)))
+    return tuple(parts)
 
 
 def choose_classes(dataset: Dataset, names: Sequence[str] | None) -> Dataset:

@@ -1,4 +1,4 @@
-"""One run from its data to its numbers: train, evaluate, probe; once, or once for each class."""
+"""One run from its data to its numbers: train, evaluate, probe; or those of each class, joined."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -10,7 +10,6 @@ from typing import Any
 from snlad.config import Config
 from snlad.data.samples import Dataset
 from snlad.engine.evaluate import evaluate
-from snlad.engine.evaluation import Evaluation
 from snlad.engine.hardware import choose_device
 from snlad.engine.probe import probe
 from snlad.engine.rundir import has_checkpoint
@@ -20,9 +19,9 @@ from snlad.errors import UsageError
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.scores import ScoreTable
 from snlad.models.memory import FeatureMemory
-from snlad.predict import load
+from snlad.predict import Model, load
 from snlad.study.jobs import Job
-from snlad.study.rows import wait_for
+from snlad.study.rows import Row, wait_for
 from snlad.types import Progress
 
 MakeParts = Callable[[Config], OwnParts]
@@ -30,38 +29,12 @@ MakeParts = Callable[[Config], OwnParts]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What one model gave.
-
-    Attributes:
-        found: its evaluation.
-        label: what it may call itself.
-        teacher: SHA-256 of its teacher's weights.
-        steps: optimiser steps.
-        train_seconds: of training, interrupted sessions included.
-        train_features: pictures whose teacher features this session's training computed; those
-            that were in memory cost it nothing.
-        evaluate_seconds: of evaluation, without probes.
-        probes: ``Probes.summary()``, empty where nothing was probed.
-    """
-
-    found: Evaluation
-    label: str
-    teacher: str
-    steps: int
-    train_seconds: float
-    train_features: int
-    evaluate_seconds: float
-    probes: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Surroundings:
     """What a run is given beside its choices; none of it changes a number but the device.
 
     Attributes:
-        folder: for its models while they train; what is there is gone on with.
-        trained: for the students of its training, which runs with other maps share.
+        folder: for its model while it trains; what is there is gone on with.
+        trained: for the student of its training, which runs with other maps share.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:0`` or ``mps``.
         make: own parts, where the run has some.
         memory: where teacher features are looked up.
@@ -77,58 +50,21 @@ class Surroundings:
 
 
 def measure(job: Job, given: Surroundings) -> dict[str, Any]:
-    """Train and evaluate what a job asks for: the part of its row that holds numbers.
+    """Train and evaluate one model as a job asks for: the part of its row that holds numbers.
 
     Raises:
         SnladError: what training, evaluation or probes refuse.
     """
-    parts = [_measure_one(job, part, f"{i}", given) for i, part in enumerate(job.parts())]
-    pictures = [one for part in parts for one in part.found.pictures]
-    table = parts[0].found.table if job.run.models == "one" else join_tables(parts, pictures)
-    return {
-        "label": parts[0].label,
-        "teacher": parts[0].teacher[:16],
-        "steps": sum(part.steps for part in parts),
-        "train_seconds": round(sum(part.train_seconds for part in parts), 1),
-        "evaluate_seconds": round(sum(part.evaluate_seconds for part in parts), 1),
-        "train_features": sum(part.train_features for part in parts),
-        "scores": {**table.to_dict(), "data": pictures_digest(pictures)},
-        "probes": parts[0].probes,
-        "image_scores": _in_order(job.dataset, pictures),
-        "notes": [note for part in parts for note in part.found.notes],
-    }
-
-
-def join_tables(parts: Sequence[Measured], pictures: Sequence[ScoredPicture]) -> ScoreTable:
-    """The rows of models of one class each, and the image numbers of all their pictures together.
-
-    Pixel numbers of the pool stay undefined: maps of different models have no common scale.
-    """
-    images = Evaluator(parts[0].found.table.protocol)
-    for one in pictures:
-        images.add(
-            one.class_name,
-            score=one.score,
-            is_anomalous=one.is_anomalous,
-            anomaly_map=None,
-            mask=None,
-        )
-    rows = {name: row for part in parts for name, row in part.found.table.classes.items()}
-    return replace(images.table(), classes=dict(sorted(rows.items())))
-
-
-def _measure_one(job: Job, data: Dataset, name: str, given: Surroundings) -> Measured:
-    config, folder = job.run.config, given.folder / name
-    own, known = _make_parts(job, given.make), given.memory.computed
-    trained = given.trained / name
+    data, config = job.drawn(), job.run.config
+    own, known, trained = _make_parts(job, given.make), given.memory.computed, given.trained
     turn = nullcontext() if has_checkpoint(trained) else wait_for(trained.with_suffix(".lock"))
     with turn:  # another process may be at work on this very student
         run = train(
             data,
-            folder,
+            given.folder,
             config,
             device=given.device,
-            resume=(folder / "config.json").exists(),
+            resume=(given.folder / "config.json").exists(),
             own=own,
             memory=given.memory,
             trained=trained,
@@ -140,22 +76,74 @@ def _measure_one(job: Job, data: Dataset, name: str, given: Surroundings) -> Mea
     model.remember(given.memory)
     started = monotonic()
     found = evaluate(model, data, progress=given.progress)
-    seconds = monotonic() - started
-    probes: dict[str, Any] = {}
-    if job.run.probes and len(data.class_names) > 1:
-        normals = [sample for sample in data.test if not sample.is_anomalous]
-        n = job.run.probes
-        probes = probe(model, normals, n=n, progress=given.progress).summary()
-    return Measured(
-        found,
-        model.card.label,
-        model.card.record["teacher"],
-        config.train.total_steps(sum(model.card.classes.values())),
-        model.card.record["seconds"],
-        computed,
-        seconds,
-        probes,
-    )
+    seconds = monotonic() - started  # without probes
+    return {
+        "label": model.card.label,
+        "teacher": model.card.record["teacher"][:16],
+        "steps": config.train.total_steps(sum(model.card.classes.values())),
+        "train_seconds": round(model.card.record["seconds"], 1),
+        "evaluate_seconds": round(seconds, 1),
+        "train_features": computed,
+        "scores": {**found.table.to_dict(), "data": pictures_digest(found.pictures)},
+        "probes": _probe(model, data, job.run.probes, given.progress),
+        "image_scores": _in_order(job.dataset, found.pictures),
+        "notes": found.notes,
+    }
+
+
+def join(job: Job, rows: Sequence[Row]) -> dict[str, Any]:
+    """What ``measure`` would say of all classes, from the rows of a model for each of them.
+
+    Classes are taken over, and the pool ranks all image scores together; no pixel has a pool, as
+    maps of different models have no common scale, and there is nothing to probe.
+
+    Args:
+        job: with parts.
+        rows: theirs, in the same order.
+    """
+    tables = [ScoreTable.from_dict(row["scores"]) for row in rows]
+    images = Evaluator(tables[0].protocol)
+    for part, row in zip(job.parts, rows, strict=True):
+        for sample, score in zip(part.dataset.test, row["image_scores"], strict=True):
+            if score is not None:
+                images.add(
+                    sample.class_name,
+                    score=score,
+                    is_anomalous=sample.is_anomalous,
+                    anomaly_map=None,
+                    mask=None,
+                )
+    classes = {name: one for table in tables for name, one in table.classes.items()}
+    sums = {
+        key: round(sum(row[key] for row in rows), 1)
+        for key in ("steps", "train_seconds", "evaluate_seconds", "train_features")
+    }
+    return {
+        **{key: rows[0][key] for key in ("label", "teacher")},
+        **sums,
+        "scores": replace(images.table(), classes=dict(sorted(classes.items()))).to_dict(),
+        "probes": {},
+        "image_scores": _in_turn(job, rows),
+        "notes": [note for row in rows for note in row["notes"]],
+        "peak_mib": max(row["peak_mib"] or 0 for row in rows) or None,
+    }
+
+
+def _in_turn(job: Job, rows: Sequence[Row]) -> list[float | None]:
+    """Image scores of the parts' rows in the order of all test pictures."""
+    by_class = {
+        part.dataset.class_names[0]: iter(row["image_scores"])
+        for part, row in zip(job.parts, rows, strict=True)
+    }
+    return [next(by_class[sample.class_name]) for sample in job.dataset.test]
+
+
+def _probe(model: Model, data: Dataset, n: int, progress: Progress) -> dict[str, Any]:
+    """Both probes of a model of several classes; nothing for one class, or where none is asked."""
+    if not n or len(data.class_names) < 2:
+        return {}
+    normals = [sample for sample in data.test if not sample.is_anomalous]
+    return probe(model, normals, n=n, progress=progress).summary()
 
 
 def _make_parts(job: Job, make: MakeParts | None) -> OwnParts:

@@ -1,24 +1,20 @@
 """The runner: what has no row yet is run, one row is appended as each run ends."""
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from snlad.config import digest
 from snlad.engine.hardware import choose_device
-from snlad.errors import SnladError, StoppedError, TrainingError, UsageError
+from snlad.errors import UsageError
 from snlad.models.memory import FeatureMemory
 from snlad.study.jobs import Job, open_jobs
-from snlad.study.measure import MakeParts, Surroundings, measure
+from snlad.study.measure import MakeParts
 from snlad.study.plan import Study
 from snlad.study.planned import choose_runs
-from snlad.study.provenance import describe_origin, peak_mib, training_code
-from snlad.study.rows import append_row, claim, finished, read_rows
+from snlad.study.rows import finished, read_rows
+from snlad.study.work import End, Work
 from snlad.types import Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -98,92 +94,21 @@ def run_jobs(
     progress: Progress = silent,
 ) -> Outcome:
     """As ``run_study``, for jobs that are opened already."""
-    parts, memory = parts or {}, memory or FeatureMemory()
+    parts = parts or {}
     choose_device(device)
     done = finished(read_rows(rows))
     missing = [job for job in jobs if job.key not in done]
     _require_parts(jobs, missing, parts)
-    counts = {"finished": 0, "failed": 0, "elsewhere": 0}
-    folder = rows.with_suffix(".runs")
+    waiting = [one for job in missing for one in job.parts or (job,) if one.key not in done]
+    work = Work(rows, parts, memory or FeatureMemory(), students, device, progress, waiting)
+    counts: dict[End, int] = {"finished": 0, "failed": 0, "elsewhere": 0}
     for number, job in enumerate(missing, start=1):
-        lock = folder / f"{job.key}.lock"
-        trained = _students_of(job, folder, students)
-        with claim(lock) as is_mine:
-            if not is_mine:
-                counts["elsewhere"] += 1
-                continue
-            if job.key not in finished(read_rows(rows)):  # nobody did it in the meantime
-                logger.info("run %d of %d: %s", number, len(missing), job.title)
-                given = Surroundings(
-                    folder / job.key, trained, device, parts.get(job.run.base), memory, progress
-                )
-                row = _run(job, given, rows)
-                append_row(rows, row)
-                counts["failed" if "error" in row else "finished"] += 1
-                logger.info("%s: %s", job.title, _in_short(row))
-            shutil.rmtree(folder / job.key, ignore_errors=True)
-            if trained.parent == folder and not any(
-                job.training == later.training for later in missing[number:]
-            ):
-                shutil.rmtree(trained, ignore_errors=True)
-            lock.unlink(missing_ok=True)
+        logger.info("run %d of %d: %s", number, len(missing), job.title)
+        if (end := work.finish(job)) is not None:
+            counts[end] += 1
     with suppress(OSError):
-        folder.rmdir()  # only where nothing is left in it
+        work.folder.rmdir()  # only where nothing is left in it
     return Outcome(**counts)
-
-
-def _students_of(job: Job, folder: Path, students: Path | None) -> Path:
-    """Where a run's students lie: for ever and for this code, or beside the rows for a while.
-
-    Parts of the user's own are known by a name and not by their code, so they are not kept.
-    """
-    if students is None or {"student", "loss"} & set(job.run.own):
-        return folder / job.training
-    return students / training_code() / job.training
-
-
-def _run(job: Job, given: Surroundings, rows: Path) -> dict[str, Any]:
-    run = job.run
-    config = run.config.model_dump(mode="json")
-    row = {
-        "key": job.key,
-        "trial": run.trial,
-        "method": run.config.method,
-        "seed": run.config.seed,
-        "classes": list(job.dataset.class_names),
-        "pictures": run.pictures,
-        "models": run.models,
-        "own": list(run.own),
-        "data": job.data,
-        "config": config,
-        "config_hash": digest(config)[:16],
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        **describe_origin(given.device, run.config.train),
-    }
-    try:
-        return {**row, **measure(job, given), "peak_mib": peak_mib()}
-    except (KeyboardInterrupt, SnladError) as error:
-        if isinstance(error, KeyboardInterrupt) or _asks_for_the_end(error):
-            raise StoppedError(
-                f"stopped in the run {job.title}; finished rows are kept in {rows}, and the same "
-                "command goes on from here"
-            ) from None
-        return {**row, "error": str(error)}
-
-
-def _asks_for_the_end(error: SnladError) -> bool:
-    if isinstance(error, TrainingError):
-        return error.interrupted
-    return isinstance(error, StoppedError)
-
-
-def _in_short(row: Mapping[str, Any]) -> str:
-    if "error" in row:
-        return f"failed: {row['error']}"
-    means = row["scores"]["mean"]
-    shown = (("image AUROC", "image_auroc"), ("pixel AUROC", "pixel_auroc"), ("AUPRO", "aupro"))
-    numbers = [f"{head} {means[name]:.3f}" for head, name in shown if means[name] is not None]
-    return ", ".join((*numbers, f"{row['train_seconds']:.0f} s of training"))
 
 
 def _require_parts(
