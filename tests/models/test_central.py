@@ -188,10 +188,43 @@ def test_an_odd_location_does_not_excuse_itself() -> None:
     maps.usual.copy_(torch.tensor([[1.0, 5.0]]))
     odd = maps(teacher, student, (9, 9))["plain"][0, 0]
     assert float(odd[0, 0]) == pytest.approx(4)  # three locations away
-    weights = torch.exp(-0.5 * (torch.arange(-3.0, 4.0) / 0.75) ** 2)
-    inside = float((weights[2:5].sum() / weights.sum()) ** 2)  # of 3 x 3 odd locations
+    inside = float(weights(0.75, 3)[2:5].sum() ** 2)  # of 3 x 3 odd locations
     assert float(odd[4, 4]) == pytest.approx(5 - (inside * 5 + (1 - inside) * 1), rel=1e-4)
     assert float(odd[4, 4]) > 0.2  # by its own center alone all of it would be usual
+
+
+def weights(sigma: float, radius: int) -> Tensor:
+    """Of a Gaussian's locations on a line."""
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0) / sigma) ** 2)
+    return kernel / kernel.sum()
+
+
+def test_the_context_of_the_distance_is_as_wide_in_the_picture_as_the_students() -> None:
+    """Twice as many finer locations: one odd one shares what is usual and its spread."""
+    teacher = [torch.zeros(1, 2, 16, 16), torch.zeros(1, 2, 8, 8)]
+    maps = central(2, 2, distance=True)
+    odd = torch.zeros(1, 16, 16, dtype=torch.long)
+    odd[0, 8, 8] = 1
+    maps.fine.nearest = lambda _: (odd, 10.0 * odd)
+    maps.usual[2], maps.scale[2] = torch.tensor([0.0, 5.0]), torch.tensor([1.0, 3.0])
+    center = maps(teacher, teacher, (16, 16))["center"][0, 0]
+    own = float(weights(1.5, 5)[5] ** 2)
+    assert float(center[8, 8]) == pytest.approx((10 - 5 * own) / (1 + 2 * own))
+    assert float(center[8, 9]) == 0
+
+
+def test_between_two_deep_locations_what_is_usual_is_between_theirs() -> None:
+    """A row of two deep locations over four fine ones, worked by hand."""
+    teacher, student = ([torch.zeros(1, 2, 1, 4), torch.zeros(1, 2, 1, 2)] for _ in range(2))
+    student[0] = student[0] + 9.0
+    maps = central(2, 2)
+    maps.coarse.nearest = lambda _: (torch.tensor([[[0, 1]]]), torch.zeros(1, 1, 2))
+    maps.usual[0], maps.scale[0] = torch.tensor([1.0, 5.0]), torch.tensor([1.0, 2.0])
+    other = float(weights(0.75, 3)[4:].sum())  # the border repeats what is on one's own side
+    shown = maps(teacher, student, (1, 4))["plain"][0, 0, 0].tolist()
+    shares = (other, 0.75 * other + 0.25 * (1 - other))  # of the right one in what is usual
+    for found, right in zip(shown, (*shares, *(1 - share for share in shares[::-1])), strict=True):
+        assert found == pytest.approx((9 - (1 + 4 * right)) / (1 + right))
 
 
 @pytest.mark.parametrize("side", [1, 2, 5])

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from snlad.metrics.scores import METRICS
-from snlad.study import work as runner
+from snlad.metrics.scores import METRICS, ScoreRow, ScoreTable
+from snlad.study import work
 from snlad.study.plan import Study, make_study
 
 ROW = dict.fromkeys(METRICS, 0.5)
+TABLE = ScoreTable("snlad-v1", {}, ScoreRow(**ROW)).to_dict()
 
 
 @pytest.fixture
@@ -46,13 +47,16 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Measured]:
         classes = dict.fromkeys(job.dataset.class_names, ROW)
         return {
             "label": job.run.config.method_label,
+            "teacher": "0",
             "steps": 4,
             "train_seconds": 2.0,
-            "scores": {"classes": classes, "mean": ROW, "pooled": ROW},
+            "evaluate_seconds": 1.0,
+            "train_features": 3,
+            "scores": {**TABLE, "classes": classes, "mean": ROW, "pooled": ROW, "data": "0"},
             "probes": {},
             "image_scores": [0.0] * len(job.dataset.test),
             "notes": [],
         }
 
-    monkeypatch.setattr(runner, "measure", measure)
+    monkeypatch.setattr(work, "measure", measure)
     return found

@@ -1,6 +1,8 @@
 """One run from pictures to numbers: they are those of train and evaluate, for any kind of trial."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 import torch
@@ -181,8 +183,16 @@ def test_a_wrong_setting_is_found_before_anything_runs(tiny_study):
 def test_models_of_one_class_are_joined_as_worked_by_hand(tiny_study):
     """Rows are taken over; the pool ranks all image scores together; no pixel has a pool."""
     (job,) = open_jobs(tiny_study(trials=[EACH]).runs())
+    mixed = [job.dataset.samples[i::5] for i in range(5)]  # a manifest may mix its classes
+    job = replace(job, dataset=replace(job.dataset, samples=tuple(sum(mixed, ()))))
+    parts = [choose_classes(job.dataset, part.dataset.class_names) for part in job.parts]
+    job = replace(
+        job,
+        parts=tuple(replace(p, dataset=some) for p, some in zip(job.parts, parts, strict=True)),
+    )
     rows = [made_up(part, value) for part, value in zip(job.parts, (0.25, 0.75), strict=True)]
     rows[0]["image_scores"][0] = None  # one that was not read
+    unread = parts[0].test[0]
     found = join(job, rows)
     scores = found["scores"]
     assert {name: row["aupro"] for name, row in scores["classes"].items()} == {
@@ -197,10 +207,16 @@ def test_models_of_one_class_are_joined_as_worked_by_hand(tiny_study):
     sums = [found[k] for k in ("steps", "train_seconds", "evaluate_seconds", "train_features")]
     assert sums == [8, 3.0, 1.0, 6]
     assert (found["peak_mib"], found["notes"], found["probes"]) == (300, ["dark", "grey"], {})
-    in_order = [
-        None if i == 0 else float(sample.is_anomalous) for i, sample in enumerate(job.dataset.test)
-    ]
-    assert found["image_scores"] == in_order
+    test = job.dataset.test
+    assert len({sample.class_name for sample in test[:3]}) == 2
+    assert found["image_scores"] == [None if one == unread else own_score(one) for one in test]
+    rows[1]["scores"]["data"] = "other pictures"
+    assert found["scores"]["data"] != join(job, rows)["scores"]["data"]
+
+
+def own_score(sample):
+    """Different for each picture, and higher for each defect."""
+    return sample.is_anomalous + int(sha256(str(sample.path).encode()).hexdigest()[:4], 16) / 2**16
 
 
 EACH = {"name": "each", "method": "rd", "models": "per-class"}
@@ -217,15 +233,15 @@ def made_up(part, value):
         "train_seconds": 1.5,
         "evaluate_seconds": 0.5,
         "train_features": 3,
-        "scores": ScoreTable("snlad-v1", {name: row}, row).to_dict(),
-        "image_scores": [float(sample.is_anomalous) for sample in part.dataset.test],
+        "scores": {**ScoreTable("snlad-v1", {name: row}, row).to_dict(), "data": name},
+        "image_scores": [own_score(sample) for sample in part.dataset.test],
         "notes": [name],
         "peak_mib": 300 if name == "grey" else None,
     }
 
 
 def test_models_of_one_class_that_were_finished_are_not_trained_again(tiny_study, tmp_path):
-    """A call that is stopped between two classes, another trial, and a class that fails."""
+    """A call is stopped between two classes; the next goes on from there."""
     plan = tiny_study(trials=[EACH])
 
     def stop(_label, _done, _total):

@@ -146,6 +146,50 @@ def test_two_runners_at_once_share_a_study_and_compute_nothing_twice(tiny_study,
     assert [path.name for path in rows.parent.iterdir()] == ["tiny.jsonl"]
 
 
+def test_two_runners_at_once_share_the_models_of_one_class_and_join_them_once(
+    tiny_study, measured, rows
+):
+    plan = tiny_study(trials=[{"name": "each", "models": "per-class"}], seeds=range(5))
+    measured.then = lambda _title: time.sleep(0.02)
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda _: run_study(plan, rows), range(2)))
+    assert len(measured) == len(set(measured)) == 10
+    kept = read_rows(rows)
+    assert len({row["key"] for row in kept}) == len(kept) == 15
+    assert sum(outcome.finished for outcome in outcomes) == 5
+    assert sum(outcome.failed for outcome in outcomes) == 0
+    assert [path.name for path in rows.parent.iterdir()] == ["tiny.jsonl"]
+
+
+def test_a_class_that_failed_here_and_was_finished_elsewhere_is_no_error(
+    tiny_study, measured, rows, tmp_path
+):
+    plan = tiny_study(trials=[{"name": "each", "models": "per-class"}])
+    (job,) = open_jobs(plan.runs())
+    run_study(plan, tmp_path / "theirs.jsonl")
+    theirs = read_rows(tmp_path / "theirs.jsonl")[0]
+
+    def fail(_title):
+        append_row(rows, theirs)
+        raise WeightsError("no weights here")
+
+    measured.then = fail
+    with claim(rows.with_suffix(".runs") / f"{job.parts[1].key}.lock"):
+        assert run_study(plan, rows) == Outcome(0, 0, 1)
+    measured.then = lambda _title: None
+    assert run_study(plan, rows) == Outcome(1, 0, 0)
+
+
+def test_a_row_names_the_code_that_began_it(tiny_study, measured, rows, monkeypatch):
+    events = []
+    monkeypatch.setattr(
+        "snlad.study.work.describe_origin", lambda *_: events.append("origin") or {}
+    )
+    measured.then = events.append
+    run_study(tiny_study(), rows)
+    assert events == ["origin", "rd, seed 0"]
+
+
 def test_parts_must_fit_the_plan(tiny_study, measured, rows):
     plan = tiny_study(trials=[*TWO, {"name": "mine", "own": ["loss"]}])
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Central maps: residuals in units of what is usual near their normality center.
+"""Central maps: residuals in units of what is usual near the normality centers around them.
 
 A student rebuilds some places worse than others, normal as they are: an edge, a print, the grain of
 a cast part. So each of K centers of the teacher's normal features (``snlad.models.normality``)
@@ -54,14 +54,15 @@ _PRIOR = 0.05
 
 
 class CentralMaps(nn.Module):
-    """Maps of residuals, each in units of what is usual near its normality center.
+    """Maps of residuals, each in units of what is usual near the normality centers around it.
 
     Args:
         channels: of the teacher's levels.
         centers: K.
         residuals: by name of the map.
         distance: whether the distance to the nearest (fine) center is a map of its own.
-        align_corners: whether upsampling puts the outermost locations on the outermost pixels.
+        align_corners: whether upsampling to a map puts the outermost locations on the outermost
+            pixels.
 
     Attributes:
         names: of the maps.

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from snlad.config import Config
+from snlad.config import Config, digest
 from snlad.data.samples import Dataset
 from snlad.engine.evaluate import evaluate
 from snlad.engine.hardware import choose_device
@@ -92,7 +92,7 @@ def measure(job: Job, given: Surroundings) -> dict[str, Any]:
 
 
 def join(job: Job, rows: Sequence[Row]) -> dict[str, Any]:
-    """What ``measure`` would say of all classes, from the rows of a model for each of them.
+    """What a row says of all classes, from the rows of a model for each of them.
 
     Classes are taken over, and the pool ranks all image scores together; no pixel has a pool, as
     maps of different models have no common scale, and there is nothing to probe.
@@ -121,7 +121,10 @@ def join(job: Job, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         **{key: rows[0][key] for key in ("label", "teacher")},
         **sums,
-        "scores": replace(images.table(), classes=dict(sorted(classes.items()))).to_dict(),
+        "scores": {
+            **replace(images.table(), classes=dict(sorted(classes.items()))).to_dict(),
+            "data": digest([row["scores"]["data"] for row in rows]),
+        },
         "probes": {},
         "image_scores": _in_turn(job, rows),
         "notes": [note for row in rows for note in row["notes"]],

@@ -1,6 +1,5 @@
 """The runner: what has no row yet is run, one row is appended as each run ends."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,8 +15,6 @@ from snlad.study.planned import choose_runs
 from snlad.study.rows import finished, read_rows
 from snlad.study.work import End, Work
 from snlad.types import Progress, silent
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,7 @@ def run_jobs(
     work = Work(rows, parts, memory or FeatureMemory(), students, device, progress, waiting)
     counts: dict[End, int] = {"finished": 0, "failed": 0, "elsewhere": 0}
     for number, job in enumerate(missing, start=1):
-        logger.info("run %d of %d: %s", number, len(missing), job.title)
-        if (end := work.finish(job)) is not None:
+        if (end := work.finish(job, f"run {number} of {len(missing)}")) is not None:
             counts[end] += 1
     with suppress(OSError):
         work.folder.rmdir()  # only where nothing is left in it

@@ -2,7 +2,8 @@
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ class Work:
     """Brings runs to their rows; what all runs of a call share.
 
     Attributes:
-        waiting: models that may still be trained, in their order.
+        waiting: models that this call may still train.
     """
 
     rows: Path
@@ -44,43 +45,60 @@ class Work:
         """For models while they train."""
         return self.rows.with_suffix(".runs")
 
-    def finish(self, job: Job) -> End | None:
+    def finish(self, job: Job, label: str) -> End | None:
         """Bring a run to its row; models of one class each have rows of their own before.
 
-        ``None`` where another process did it in the meantime.
+        Args:
+            job: the run.
+            label: which of how many it is, for the log.
+
+        Returns:
+            How it ended; ``None`` where another process did it in the meantime.
         """
         if not job.parts:
-            return self._finish_one(job)
-        done = finished(read_rows(self.rows))
-        ends = [self._finish_one(part) for part in job.parts if part.key not in done]
-        found = read_rows(self.rows)
-        done, broken = finished(found), failed(found)
+            return self._finish_one(job, label)
+        ends = [self._finish_one(part, label) for part in job.parts]
+        with self._claimed(job) as is_mine:
+            return self._join(job, tried="failed" in ends) if is_mine else "elsewhere"
+
+    def _join(self, job: Job, *, tried: bool) -> End | None:
+        """Add the row of all classes once each has one; an error where one was tried in vain."""
+        rows = read_rows(self.rows)
+        done, broken = finished(rows), failed(rows)
         if job.key in done:
             return None
+        head = _head(job, self.device)
         if all(part.key in done for part in job.parts):
-            return self._add(job, join(job, [done[part.key] for part in job.parts]))
-        if "failed" not in ends:
-            return "elsewhere"
-        why = next(broken[part.key]["error"] for part in job.parts if part.key in broken)
-        return self._add(job, {"error": why})
+            return self._add(job, head, join(job, [done[part.key] for part in job.parts]))
+        why = [broken[part.key]["error"] for part in job.parts if part.key in broken]
+        return self._add(job, head, {"error": why[0]}) if tried and why else "elsewhere"
 
-    def _finish_one(self, job: Job) -> End | None:
-        lock = self.folder / f"{job.key}.lock"
+    def _finish_one(self, job: Job, label: str) -> End | None:
         trained = _students_of(job, self.folder, self.students)
         self.waiting = [one for one in self.waiting if one.key != job.key]
-        with claim(lock) as is_mine:
+        with self._claimed(job) as is_mine:
             if not is_mine:
                 return "elsewhere"
             end = None
             if job.key not in finished(read_rows(self.rows)):
-                end = self._add(job, self._measure(job, trained))
+                logger.info("%s: %s", label, job.title)
+                head = _head(job, self.device)  # of the code that begins, whatever is edited then
+                end = self._add(job, head, self._measure(job, trained))
             shutil.rmtree(self.folder / job.key, ignore_errors=True)
             if trained.parent == self.folder and not any(
                 job.training == later.training for later in self.waiting
             ):
                 shutil.rmtree(trained, ignore_errors=True)
-            lock.unlink(missing_ok=True)
         return end
+
+    @contextmanager
+    def _claimed(self, job: Job) -> Iterator[bool]:
+        """Hold a run against other processes, and leave no lock behind where none is at it."""
+        lock = self.folder / f"{job.key}.lock"
+        with claim(lock) as is_mine:
+            yield is_mine
+            if is_mine:
+                lock.unlink(missing_ok=True)
 
     def _measure(self, job: Job, trained: Path) -> dict[str, Any]:
         make = self.make.get(job.run.base)
@@ -98,8 +116,8 @@ class Work:
                 ) from None
             return {"error": str(error)}
 
-    def _add(self, job: Job, found: Mapping[str, Any]) -> End:
-        row = {**_head(job, self.device), **found}
+    def _add(self, job: Job, head: Mapping[str, Any], found: Mapping[str, Any]) -> End:
+        row = {**head, **found}
         append_row(self.rows, row)
         logger.info("%s: %s", job.title, _in_short(row))
         return "failed" if "error" in row else "finished"
