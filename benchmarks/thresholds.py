@@ -63,9 +63,11 @@ def run_all(
     for seed in seeds:
         for method in methods:
             settings = read_config(config, method, seed)
-            key = digest([settings.model_dump(mode="json"), pictures])[:16]
+            chosen = settings.model_dump(mode="json")
+            key = digest([chosen, pictures])[:16]
             if key not in done:
                 row = {"key": key, "method": method, "seed": seed, "commit": commit()}
+                row["recipe"] = digest({k: v for k, v in chosen.items() if k != "seed"})[:8]
                 row |= {"date": datetime.now(UTC).date().isoformat(), "hardware": hardware()}
                 append_row(rows, row | measure(dataset, settings))
 
@@ -104,12 +106,18 @@ def measure(dataset: Any, settings: Any) -> dict[str, Any]:
 
 
 def format_tables(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: numbers, probes, decisions pooled and by class, and resplits, by method."""
-    by_method: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        by_method.setdefault(row["method"], []).append(row)
-    machines = "; ".join(sorted({row["hardware"] for row in rows}))
-    commits = ", ".join(sorted({row["commit"] for row in rows}))
+    """Markdown: numbers, probes, decisions pooled and by class, and resplits, by method.
+
+    Only the newest recipe of each method is shown.
+    """
+    newest = {row["method"]: row.get("recipe") for row in rows}
+    by_method = {
+        method: [r for r in rows if r["method"] == method and r.get("recipe") == recipe]
+        for method, recipe in newest.items()
+    }
+    shown = [row for some in by_method.values() for row in some]
+    machines = "; ".join(sorted({row["hardware"] for row in shown}))
+    commits = ", ".join(sorted({row["commit"] for row in shown}))
     return "\n\n".join(
         [
             _scores(by_method),

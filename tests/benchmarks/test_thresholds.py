@@ -44,8 +44,12 @@ def test_a_run_says_what_is_promised_and_nothing_is_done_twice(
     for name, aside in kept["calibration"].items():
         assert kept["promised"][name] == pytest.approx(1 / (len(aside) + 1))
         assert len(kept["normals"][name]) == 2
-    shown = benchmark.format_tables([kept])
+    former = {**kept, "seed": 7, "recipe": "former", "commit": "before"}
+    other = {**kept, "method": "rd-snl", "recipe": "former"}
+    shown = benchmark.format_tables([former, other, kept])
     assert "| rd | 0 | " in shown
+    assert "| rd-snl | 0 | " in shown
+    assert "before" not in shown
     assert f"| rd | {kept['scores']['probes']['mixup_image_auroc']:.3f} | " in shown
     for policy in ("pooled threshold", "class threshold", "guessed class threshold"):
         assert f"| rd | {policy} | " in shown
