@@ -16,6 +16,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -45,7 +46,7 @@ from snlad.data.loading import Picture, load_picture
 from snlad.data.samples import Dataset, Sample
 from snlad.engine.evaluation import LabelledPictures
 from snlad.metrics.protocols import find_protocol
-from snlad.metrics.scores import METRICS
+from snlad.metrics.scores import METRICS, ScoreRow, ScoreTable
 from snlad.models.teacher import Teacher
 from snlad.models.weights import load_pretrained
 from snlad.predict import Model, load
@@ -294,12 +295,10 @@ def _by_group(finished: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     ]
 
 
-def _means(row: Mapping[str, Any], classes: Iterable[str]) -> dict[str, float]:
-    """Over the classes that have the number: one without masks has none of pixels."""
-    of_each = [row["scores"]["classes"][name] for name in classes]
-    columns = {metric: [one.get(metric) for one in of_each] for metric in METRICS}
-    known = {metric: [v for v in values if v is not None] for metric, values in columns.items()}
-    return {metric: statistics.fmean(values) for metric, values in known.items() if values}
+def _means(row: Mapping[str, Any], classes: Iterable[str]) -> dict[str, float | None]:
+    """The mean row of some classes."""
+    of_each = {name: ScoreRow(**row["scores"]["classes"][name]) for name in classes}
+    return asdict(ScoreTable("snlad-v1", of_each, ScoreRow()).mean)
 
 
 def _scores(
@@ -319,11 +318,9 @@ def _scores(
 
 def _seven(seeds: Sequence[Mapping[str, float | None]]) -> list[str]:
     """Each number over the seeds, and the mean of all seven where all are there."""
-    values = [[one.get(metric) for metric in METRICS] for one in seeds]
-    return [
-        *(spread(column) for column in zip(*values, strict=True)),
-        spread([None if None in seven else statistics.fmean(seven) for seven in values]),
-    ]
+    rows = [ScoreRow(**one) for one in seeds]
+    columns = ([getattr(row, metric) for row in rows] for metric in METRICS)
+    return [*(spread(column) for column in columns), spread([row.mad for row in rows])]
 
 
 def _seeds(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,7 @@ def run_all(
             chosen = settings.model_dump(mode="json", exclude={"calibration", "probes"})
             key = digest([chosen, pictures])[:16]
             if key not in done:
-                recipe = digest({k: v for k, v in chosen.items() if k != "seed"})[:8]
-                row = {"key": key, "method": method, "seed": seed, "recipe": recipe}
+                row = {"key": key, "method": method, "seed": seed, "recipe": recipe(chosen)}
                 row |= {"data": pictures, "commit": commit(), **measure(dataset, settings)}
                 append_row(rows, row)
 
@@ -108,6 +107,23 @@ def open_pictures(data: Path) -> tuple[Any, str]:
     dataset = open_dataset(data)
     samples = (*dataset.train_normal, *dataset.test)
     return dataset, data_digest(samples, file_digests(samples))[:16]
+
+
+def recipe(chosen: Mapping[str, Any]) -> str:
+    """Names a configuration whatever its seed."""
+    from snlad.config import digest
+
+    return digest({k: v for k, v in chosen.items() if k != "seed"})[:8]
+
+
+def of_newest_recipe(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows by method, those of an older recipe left out."""
+    rows = list(rows)
+    newest = {row["method"]: row.get("recipe") for row in rows}
+    return {
+        method: [r for r in rows if r["method"] == method and r.get("recipe") == kept]
+        for method, kept in newest.items()
+    }
 
 
 def use_all_pictures(settings: Any) -> Any:
@@ -193,12 +209,8 @@ def format_tables(rows: list[dict[str, Any]]) -> str:
     Only the newest recipe of each method is shown, and only rows of the newest data.
     """
     rows = [row for row in rows if row["data"] == rows[-1]["data"]]
-    newest = {row["method"]: row.get("recipe") for row in rows}
-    by_method = {
-        method: [r for r in rows if r["method"] == method and r.get("recipe") == newest[method]]
-        for method in (TRIVIAL, *METHODS)
-        if method in newest
-    }
+    newest = of_newest_recipe(rows)
+    by_method = {name: newest[name] for name in (TRIVIAL, *METHODS) if name in newest}
     shown = [row for part in by_method.values() for row in part]
     machines = {row["hardware"] for row in shown if "hardware" in row}
     commits = {row["commit"] for row in shown if "commit" in row}

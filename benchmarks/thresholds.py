@@ -27,8 +27,10 @@ from quality import (
     hardware,
     markdown,
     methods_command,
+    of_newest_recipe,
     open_pictures,
     read_rows,
+    recipe,
     spread,
 )
 from snlad.calibration.conformal import conformal_threshold
@@ -67,7 +69,7 @@ def run_all(
             key = digest([chosen, pictures])[:16]
             if key not in done:
                 row = {"key": key, "method": method, "seed": seed, "commit": commit()}
-                row["recipe"] = digest({k: v for k, v in chosen.items() if k != "seed"})[:8]
+                row["recipe"] = recipe(chosen)
                 row |= {"date": datetime.now(UTC).date().isoformat(), "hardware": hardware()}
                 append_row(rows, row | measure(dataset, settings))
 
@@ -105,16 +107,12 @@ def measure(dataset: Any, settings: Any) -> dict[str, Any]:
     }
 
 
-def format_tables(rows: Sequence[Mapping[str, Any]]) -> str:
+def format_tables(rows: Sequence[dict[str, Any]]) -> str:
     """Markdown: numbers, probes, decisions pooled and by class, and resplits, by method.
 
     Only the newest recipe of each method is shown.
     """
-    newest = {row["method"]: row.get("recipe") for row in rows}
-    by_method = {
-        method: [r for r in rows if r["method"] == method and r.get("recipe") == recipe]
-        for method, recipe in newest.items()
-    }
+    by_method = of_newest_recipe(rows)
     shown = [row for some in by_method.values() for row in some]
     machines = "; ".join(sorted({row["hardware"] for row in shown}))
     commits = ", ".join(sorted({row["commit"] for row in shown}))
