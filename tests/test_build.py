@@ -6,6 +6,7 @@ from torch import nn
 
 from snlad.build import build_detector, build_loss, build_maps, build_student, build_teacher
 from snlad.config import make_config
+from snlad.errors import ConfigError
 from snlad.models.central import CentralMaps
 from snlad.models.cram import Cram
 from snlad.models.forward import ForwardStudent
@@ -25,30 +26,56 @@ def crams(module: nn.Module) -> list[Cram]:
 
 
 @pytest.mark.parametrize(
-    ("method", "kind", "places"),
+    ("method", "kind"),
     [
-        ("fd", ForwardStudent, 3),
-        ("fd-snl", ForwardStudent, 3),
-        ("rd", ReverseStudent, 1),
-        ("rd-snl", ReverseStudent, 1),
+        ("fd", ForwardStudent),
+        ("fd-snl", ForwardStudent),
+        ("rd", ReverseStudent),
+        ("rd-snl", ReverseStudent),
     ],
 )
-def test_a_method_is_its_student_which_has_cram_only_where_asked(make, method, kind, places):
-    for cram, count in (({}, 0), (CRAM, places)):
-        config = make(method, cram=cram)
-        student = build_student(config, build_teacher(config))
-        assert type(student) is kind
-        assert len(crams(student)) == count
+def test_a_method_is_its_student_without_cram(make, method, kind):
+    student = build_student(config := make(method), build_teacher(config))
+    assert type(student) is kind
+    assert not crams(student)
 
 
-def test_crams_have_the_channels_of_their_place(make):
-    config = make("fd-snl", cram=CRAM)
+@pytest.mark.parametrize(
+    ("method", "placement", "places"),
+    [
+        ("fd-snl", "auto", "levels"),
+        ("fd-snl", "levels", "levels"),
+        ("rd-snl", "auto", "bottleneck"),
+        ("rd-snl", "bottleneck", "bottleneck"),
+        ("rd-snl", "levels", "levels"),
+        ("rd-snl", "both", "bottleneck and levels"),
+    ],
+)
+def test_cram_stands_where_it_is_placed(make, method, placement, places):
+    config = make(method, cram={**CRAM, "placement": placement})
     teacher = build_teacher(config)
-    found = [cram.centers.shape for cram in crams(build_student(config, teacher))]
-    assert found == [(4, channels) for channels in teacher.channels]
-    config = make("rd-snl", cram=CRAM)
-    (cram,) = crams(build_student(config, teacher))
-    assert cram.centers.shape == (4, 2 * teacher.channels[-1])
+    found = [cram.centers.shape[1] for cram in crams(build_student(config, teacher))]
+    expected = [2 * teacher.channels[-1]] if "bottleneck" in places else []
+    expected += teacher.channels if "levels" in places else []
+    assert found == expected
+
+
+@pytest.mark.parametrize("placement", ["bottleneck", "both"])
+def test_a_forward_student_has_no_bottleneck_to_place_cram_in(make, placement):
+    with pytest.raises(ConfigError, match="choose 'levels'"):
+        make("fd-snl", cram={"placement": placement})
+
+
+@pytest.mark.parametrize("centers", [0, 8])
+def test_each_map_can_stand_alone(make, centers):
+    for name in ("feature", "affinity"):
+        chosen = {"feature": False, "affinity": False, name: True}
+        maps = build_maps(make("rd", maps={"centers": centers, **chosen}), (5, 6))
+        assert list(maps.names if centers else maps) == [name]
+    alone = make("rd", maps={"centers": 8, "center_distance": True, "feature": False})
+    assert list(build_maps(alone, (5, 6)).names) == ["center"]
+    with pytest.raises(ConfigError, match="no map is left"):
+        make("rd", maps={"feature": False})
 
 
 def test_the_embedding_is_as_wide_as_asked(make):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -10,13 +11,15 @@ from snlad.losses.structural import LossWeights, structural_loss
 from snlad.maps.affinity_difference import affinity_difference_map, affinity_differences
 from snlad.maps.feature_distance import feature_distance_map, feature_distances
 from snlad.models.central import CentralMaps, Residual
-from snlad.models.cram import Cram
+from snlad.models.cram import Cram, LevelCrams
 from snlad.models.detector import Detector, MapFunction
 from snlad.models.forward import ForwardStudent
 from snlad.models.reconstruction import ReconstructionStudent
 from snlad.models.reverse import ReverseStudent, default_bottleneck
 from snlad.models.teacher import Teacher
 from snlad.pyramid import Pyramid
+
+_Map = TypeVar("_Map")
 
 LossFunction = Callable[[Pyramid, Pyramid], Mapping[str, Tensor]]
 """(teacher, student) -> weighted loss terms by name; training minimises their sum."""
@@ -28,20 +31,23 @@ def build_teacher(config: Config) -> Teacher:
 
 
 def build_student(config: Config, teacher: Teacher) -> nn.Module:
-    """The student that ``student.distillation`` names, with CRAM where ``cram.reading`` asks."""
+    """The student that ``student.distillation`` names, with CRAM where ``cram`` asks for it."""
+    student = _plain_student(config, teacher)
+    if "levels" not in config.cram_places:
+        return student
+    return LevelCrams(student, [_build_cram(config, c) for c in teacher.channels])
+
+
+def _plain_student(config: Config, teacher: Teacher) -> nn.Module:
     kind, dropout = config.student.distillation, config.student.dropout
     if kind == "forward":
-        return ForwardStudent(teacher, crams=[_build_cram(config, c) for c in teacher.channels])
+        return ForwardStudent(teacher)
     if kind == "reconstruction":
-        cram = _build_cram(config, teacher.channels[-1])
+        cram = _bottleneck_cram(config, teacher.channels[-1])
         return ReconstructionStudent(teacher, cram=cram, dropout=dropout)
     width = config.student.bottleneck_channels or default_bottleneck(teacher)
-    return ReverseStudent.for_teacher(
-        teacher,
-        width,
-        cram=_build_cram(config, width),
-        dropout=dropout,
-    )
+    cram = _bottleneck_cram(config, width)
+    return ReverseStudent.for_teacher(teacher, width, cram=cram, dropout=dropout)
 
 
 def build_loss(config: Config) -> LossFunction:
@@ -53,22 +59,27 @@ def build_maps(config: Config, channels: Sequence[int]) -> dict[str, MapFunction
     """The maps in force by name, for a teacher whose levels have these channels."""
     corners = config.maps.align_corners
     if config.maps.centers:
-        residuals: dict[str, Residual] = {"feature": feature_distances}
-        if config.maps.affinity:
-            residuals["affinity"] = affinity_differences
+        residuals: dict[str, Residual] = {
+            "feature": feature_distances,
+            "affinity": affinity_differences,
+        }
         return CentralMaps(
             channels,
             config.maps.centers,
-            residuals,
+            _asked(config, residuals),
             distance=config.maps.center_distance,
             align_corners=corners,
         )
     maps: dict[str, MapFunction] = {
-        "feature": partial(feature_distance_map, levels=config.maps.levels, align_corners=corners)
+        "feature": partial(feature_distance_map, levels=config.maps.levels, align_corners=corners),
+        "affinity": partial(affinity_difference_map, align_corners=corners),
     }
-    if config.maps.affinity:
-        maps["affinity"] = partial(affinity_difference_map, align_corners=corners)
-    return maps
+    return _asked(config, maps)
+
+
+def _asked(config: Config, maps: Mapping[str, _Map]) -> dict[str, _Map]:
+    """Those of the student's maps that the configuration switches on."""
+    return {name: one for name, one in maps.items() if getattr(config.maps, name)}
 
 
 def build_detector(
@@ -88,7 +99,10 @@ def build_detector(
     )
 
 
-def _build_cram(config: Config, channels: int) -> nn.Module:
-    if config.cram.reading == "none":
-        return nn.Identity()
+def _bottleneck_cram(config: Config, channels: int) -> Cram | None:
+    return _build_cram(config, channels) if "bottleneck" in config.cram_places else None
+
+
+def _build_cram(config: Config, channels: int) -> Cram:
+    assert config.cram.reading != "none"
     return Cram(channels, config.cram.centers, config.cram.reading)

@@ -61,7 +61,24 @@ class Config(Section):
                 raise ValueError(
                     f"student.{key} acts in a reverse student; leave it out for a {kind} one"
                 )
+        if kind == "forward" and self.cram.placement in ("bottleneck", "both"):
+            raise ValueError(
+                f"cram.placement is {self.cram.placement!r}, but a forward student has no "
+                "bottleneck; choose 'levels'"
+            )
         return self
+
+    @property
+    def cram_places(self) -> frozenset[str]:
+        """Where the student has CRAM: ``bottleneck``, ``levels``, both or nowhere."""
+        if self.cram.reading == "none":
+            return frozenset()
+        if self.cram.placement == "both":
+            return frozenset(("bottleneck", "levels"))
+        if self.cram.placement != "auto":
+            return frozenset((self.cram.placement,))
+        is_forward = self.student.distillation == "forward"
+        return frozenset(("levels" if is_forward else "bottleneck",))
 
     @property
     def readings_digest(self) -> str:
@@ -91,7 +108,7 @@ class Config(Section):
         uses_snl = (
             loss.spatial or loss.intra or loss.inter or self.maps.affinity or self.maps.centers
         )
-        if uses_snl or self.cram.reading != "none":
+        if uses_snl or self.cram_places:
             return f"SNL, snlad's reading {self.readings_digest} ({self.method})"
         return f"plain {self.student.distillation} distillation ({self.method})"
 

@@ -42,6 +42,8 @@ class CramConfig(Section):
     reading: Literal["none", "residual", "projection", "locations"] = "none"
     centers: int = Field(64, ge=2, le=4096)
     initialisation: Literal["k-means", "random"] = "k-means"
+    placement: Literal["auto", "bottleneck", "levels", "both"] = "auto"
+    """``auto``: behind the bottleneck, or on each level of a forward student, which has none."""
 
 
 class LossConfig(Section):
@@ -68,22 +70,26 @@ class LossConfig(Section):
 class MapsConfig(Section):
     """How disagreement becomes an anomaly map and an image score."""
 
+    feature: bool = True
+    """Show where the student's features lie far from the teacher's."""
     affinity: bool = False
-    """Add the affinity difference map to the feature distance map."""
+    """Show where their relations to all other locations differ."""
     levels: Literal["sum", "product"] = "sum"
     align_corners: bool = True
     combine: Literal["sum", "scaled-sum", "product"] = "sum"
     centers: int = Field(0, ge=0, le=65536)
     """Normality centers that residuals are measured against; 0 takes residuals as they are."""
     center_distance: bool = False
-    """Add the distance of the teacher's features to the nearest center as a map."""
+    """Show how far the teacher's features lie from the nearest center."""
     score: Literal["top", "max"] = "top"
     """Image score: mean of the highest 1 % of pixels, or the highest pixel."""
     sigma_px: float = Field(4.0, ge=0.0, le=32.0)
     """Gaussian smoothing, in pixels of the 256 x 256 map."""
 
     @model_validator(mode="after")
-    def _central_maps_add_up(self) -> Self:
+    def _maps_add_up(self) -> Self:
+        if not (self.feature or self.affinity or self.center_distance):
+            raise ValueError("no map is left; switch feature, affinity or center_distance on")
         if self.center_distance and not self.centers:
             raise ValueError("center_distance needs centers; give maps.centers, 4096 for example")
         if self.centers and "product" in (self.levels, self.combine):

@@ -1,4 +1,4 @@
-"""The forward student: the teacher's architecture, weights of its own, CRAM on each level."""
+"""The forward student: the teacher's architecture, weights of its own, a module on each level."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from snlad.models.cram import LevelCrams
 from snlad.models.forward import ForwardStudent
 from snlad.models.teacher import Teacher
 
@@ -59,17 +60,15 @@ def test_with_the_teachers_weights_it_is_the_teacher(build_teacher: Build, image
 
 # Each level's module works on that level alone.
 def test_each_cram_is_applied_to_its_level(build_teacher: Build, images: Tensor) -> None:
-    teacher = build_teacher(SMALL)
-    plain = ForwardStudent(teacher).eval()
-    with_crams = ForwardStudent(teacher, crams=[Scale(2), Scale(3), Scale(5)]).eval()
-    with_crams.network.load_state_dict(plain.network.state_dict())
+    plain = ForwardStudent(build_teacher(SMALL)).eval()
+    with_crams = LevelCrams(plain, [Scale(2), Scale(3), Scale(5)]).eval()
     pairs = zip(with_crams(images, []), plain(images, []), (2, 3, 5), strict=True)
     assert all(torch.allclose(a, b * factor) for a, b, factor in pairs)
 
 
 # A level without its module would silently be a plain one.
 def test_one_cram_too_few_is_refused(build_teacher: Build, images: Tensor) -> None:
-    student = ForwardStudent(build_teacher(SMALL), crams=[Scale(2)])
+    student = LevelCrams(ForwardStudent(build_teacher(SMALL)), [Scale(2)])
     with pytest.raises(ValueError, match="zip"):
         student(images, [])
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from snlad.models import clusters
 from snlad.models.clusters import farthest_points, k_means
 from snlad.models.normality import NormalityCenters, coarse_features, fine_features
 
@@ -86,10 +87,15 @@ def test_farthest_points_cover_what_random_ones_leave_open() -> None:
         assert reach < 0.5 * by_chance
 
 
-def test_each_next_point_is_the_farthest_from_all_before_it() -> None:
+@pytest.mark.parametrize("candidates", [1, 5, 1000])
+def test_each_next_point_is_the_farthest_from_all_before_it(
+    monkeypatch: pytest.MonkeyPatch, candidates: int
+) -> None:
+    monkeypatch.setattr(clusters, "_CANDIDATES", candidates)
+    monkeypatch.setattr(clusters, "_ROWS", 64)
     x = torch.rand(200, 3, generator=torch.Generator().manual_seed(1))
-    chosen = farthest_points(x, 20, seed=3)
-    for n in range(1, 20):
+    chosen = farthest_points(x, 40, seed=3)
+    for n in range(1, 40):
         farthest = x[torch.cdist(x, chosen[:n]).min(dim=1).values.argmax()]
         torch.testing.assert_close(chosen[n], farthest)
 

@@ -237,6 +237,7 @@ OTHER = {
     ("student", "bottleneck_channels"): 9,
     ("cram", "reading"): "locations",
     ("cram", "initialisation"): "random",
+    ("cram", "placement"): "levels",
     ("loss", "spatial_reading"): "kl",
     ("loss", "inter_reading"): "networks",
     ("loss", "easy_share"): 0.3,
@@ -266,6 +267,8 @@ def test_any_other_setting_is_another_recipe():
             changed["train"] |= {"steps": None, "epochs": 4}
         elif path == ("maps", "center_distance"):
             changed["maps"] |= {"centers": 2, "center_distance": True}
+        elif path == ("maps", "feature"):
+            changed["maps"] |= {"feature": False, "affinity": True}
         elif path in OTHER:
             parent[path[-1]] = OTHER[path]
         elif isinstance(old, bool):
@@ -300,4 +303,4 @@ def test_a_key_names_choices_that_differ_from_these_defaults():
         "loss": {"flattened": 1.0},
     }
     defaults = base.model_dump(mode="json", exclude={"calibration", "probes"})
-    assert digest(defaults)[:12] == "862dbaa01d14"
+    assert digest(defaults)[:12] == "18f1e1294993"

@@ -3,11 +3,17 @@
 import warnings
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 _PROJECTION = 64
 """Dimensions in which farthest points are sought."""
+
+_CANDIDATES = 2048
+"""The farthest vectors, among which the next ones are sought: few enough for a core's cache."""
+
+_ROWS = 1024
+"""Vectors whose distances to newly chosen ones are computed at once."""
 
 
 def k_means(
@@ -39,7 +45,9 @@ def k_means(
 def farthest_points(x: Float[Tensor, "n C"], count: int, *, seed: int) -> Float[Tensor, "count C"]:
     """Vectors that lie far from one another: each next one is the farthest from all before it.
 
-    Distances are taken in a random projection to few dimensions, which keeps them well enough.
+    Distances are taken in a random projection to few dimensions, which keeps them well enough. They
+    only shrink as vectors are chosen, so the next ones are sought among the farthest few until none
+    of these is as far as those left out were; only then is every vector looked at again.
 
     Source: greedy k-center, as in arXiv 2106.08265, algorithm 1.
 
@@ -56,10 +64,36 @@ def farthest_points(x: Float[Tensor, "n C"], count: int, *, seed: int) -> Float[
     lengths = seen.square().sum(dim=1)
     distances = torch.full_like(lengths, torch.inf)
     chosen = [int(torch.randint(len(x), (1,), generator=generator))]
+    known = 0  # of the chosen, those that the distances take into account
     while len(chosen) < count:
-        last = chosen[-1]
-        to_last = torch.addmv(lengths + lengths[last], seen, seen[last], alpha=-2)
-        distances = torch.minimum(distances, to_last)
-        distances[last] = -torch.inf
-        chosen.append(int(distances.argmax()))
+        _shrink(distances, seen, lengths, torch.tensor(chosen[known:]))
+        known = len(chosen)
+        farthest = distances.topk(min(_CANDIDATES + 1, len(x)))
+        left_out = farthest.values[-1] if len(x) > _CANDIDATES else -torch.inf
+        rows, near = farthest.indices[:_CANDIDATES], farthest.values[:_CANDIDATES]
+        candidates, their_lengths = seen[rows], lengths[rows]
+        while len(chosen) < count:
+            i = int(near.argmax())
+            if len(chosen) > known and near[i] < left_out:
+                break
+            chosen.append(int(rows[i]))
+            to_last = torch.addmv(
+                their_lengths + their_lengths[i], candidates, candidates[i], alpha=-2
+            )
+            near = torch.minimum(near, to_last)
+            near[i] = -torch.inf
     return x[chosen]
+
+
+def _shrink(
+    distances: Float[Tensor, " n"],
+    x: Float[Tensor, "n C"],
+    lengths: Float[Tensor, " n"],
+    new: Int[Tensor, " m"],
+) -> None:
+    """Squared distances to the nearest chosen vector, once those of rows ``new`` are chosen too."""
+    for start in range(0, len(x), _ROWS):
+        part = slice(start, start + _ROWS)
+        to_new = torch.addmm(lengths[new], x[part], x[new].mT, alpha=-2).amin(dim=1)
+        distances[part] = torch.minimum(distances[part], to_new + lengths[part])
+    distances[new] = -torch.inf

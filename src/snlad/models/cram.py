@@ -8,7 +8,7 @@ three readings side by side. With r_ik = x_i - c_k and a_ik = softmax_k(-beta_k 
     locations   V_k = sum_i a_ik r_ik (NetVLAD), each of length one, to a gate on the channels
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import exp, log
 from typing import Literal
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from snlad.affinity import in_full_precision, unit_vectors
 from snlad.errors import ConfigError, TrainingError
 from snlad.models.clusters import k_means
-from snlad.pyramid import Level
+from snlad.pyramid import Level, Pyramid
 
 Reading = Literal["residual", "projection", "locations"]
 
@@ -96,6 +96,25 @@ class Cram(nn.Module):
         self.entropy = normalised_entropy(assignment)
         used = assignment.new_zeros(assignment.shape[1])
         self.used_share = used.index_fill(0, assignment.argmax(1).flatten(), 1).mean()
+
+
+class LevelCrams(nn.Module):
+    """A student with a module of its own, such as ``Cram``, on each of the levels that it gives.
+
+    Args:
+        student: ``(images, teacher_pyramid) -> pyramid``.
+        crams: one module a level, finest first, (B, C, H, W) to the same shape.
+    """
+
+    def __init__(self, student: nn.Module, crams: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.student = student
+        self.crams = nn.ModuleList(crams)
+
+    def forward(self, images: Float[Tensor, "B 3 H W"], teacher: Pyramid) -> list[Tensor]:
+        """The student's levels, each through its module."""
+        levels = self.student(images, teacher)
+        return [cram(level) for cram, level in zip(self.crams, levels, strict=True)]
 
 
 @in_full_precision
