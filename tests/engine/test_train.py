@@ -164,6 +164,17 @@ def test_a_run_resumes_only_with_its_own_configuration(trained_run, shared_data,
         train(open_dataset(shared_data), trained_run, config, resume=True)
 
 
+def test_a_run_of_a_version_without_some_key_resumes(tiny_data, tmp_path, tiny_settings):
+    config, out = make_config(**tiny_settings), tmp_path / "run"
+    with pytest.raises(Killed):
+        train(open_dataset(tiny_data), out, config, progress=kill_at(3))
+    stored = json.loads((out / "config.json").read_text())
+    del stored["cram"]["placement"]
+    (out / "config.json").write_text(json.dumps(stored))
+    train(open_dataset(tiny_data), out, config, resume=True)
+    assert (out / "model" / "model.json").exists()
+
+
 def test_a_run_resumes_only_with_its_own_data(tiny_data, tmp_path, tiny_settings):
     config, out = make_config(**tiny_settings), tmp_path / "run"
     with pytest.raises(Killed):

@@ -28,7 +28,7 @@ from typing import Any
 
 from snlad import __version__
 from snlad.artifacts import write_atomically
-from snlad.config import Config
+from snlad.config import Config, parse_config
 from snlad.errors import (
     ArtifactError,
     ConfigError,
@@ -133,8 +133,9 @@ class RunFolder:
         write_atomically(self.log_file, text.encode())
 
     def _require_same(self, config: Config) -> None:
-        stored = _read_json(self.config_file, self.config_file.read_text(encoding="utf-8"))
-        asked = config.model_dump(mode="json")
+        """Refuse another configuration; a key that this version added has its default."""
+        found = _read_json(self.config_file, self.config_file.read_text(encoding="utf-8"))
+        stored, asked = (one.model_dump(mode="json") for one in (parse_config(found), config))
         if stored != asked:
             changed = sorted(key for key in asked if stored.get(key) != asked[key])
             raise ConfigError(
