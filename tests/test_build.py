@@ -88,6 +88,13 @@ def test_the_embedding_is_as_wide_as_asked(make):
     assert cram.centers.shape == (4, 6)
 
 
+def test_bottleneck_and_decoder_are_as_deep_as_asked(make):
+    for blocks, expected in ((None, 2), (1, 1), (3, 3)):
+        config = make("rd", student={"blocks": blocks})
+        student = build_student(config, build_teacher(config))
+        assert {len(stage) for stage in (student.bottleneck, *student.decoder)} == {expected}
+
+
 @pytest.mark.parametrize("reading", ["residual", "projection", "locations"])
 @pytest.mark.parametrize("method", ["fd-snl", "rd-snl"])
 def test_every_reading_of_cram_fits_both_students(make, method, reading):

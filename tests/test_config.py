@@ -102,8 +102,10 @@ def test_snl_without_any_of_its_parts_is_called_plain():
     assert config.method_label == "plain reverse distillation (rd-snl)"
 
 
-@pytest.mark.parametrize(("key", "value"), [("dropout", 0.1), ("bottleneck_channels", 64)])
-def test_settings_of_the_embedding_without_an_embedding_are_refused(key, value):
+@pytest.mark.parametrize(
+    ("key", "value"), [("dropout", 0.1), ("bottleneck_channels", 64), ("blocks", 3)]
+)
+def test_settings_of_a_reverse_student_are_refused_for_a_forward_one(key, value):
     assert getattr(make_config("rd", student={key: value}).student, key) == value
     with pytest.raises(ConfigError, match=rf"student\.{key} acts in a reverse student"):
         make_config("fd", student={key: value})
@@ -221,7 +223,7 @@ def test_the_commented_config_shows_every_key_with_its_default():
     assert read_config(path) == make_config("rd-snl")
     shown = tomllib.loads(path.read_text())
     dump = make_config("rd-snl").model_dump()
-    left_to_the_teacher = {"teacher": {"levels"}, "student": {"bottleneck_channels"}}
+    left_to_the_teacher = {"teacher": {"levels"}, "student": {"bottleneck_channels", "blocks"}}
     in_place_of_steps = {"train": {"epochs"}}
     without_value = left_to_the_teacher | in_place_of_steps
     for section in ("teacher", "student", "cram", "loss", "maps", "train", "calibration", "probes"):

@@ -47,7 +47,9 @@ def _plain_student(config: Config, teacher: Teacher) -> nn.Module:
         return ReconstructionStudent(teacher, cram=cram, dropout=dropout)
     width = config.student.bottleneck_channels or default_bottleneck(teacher)
     cram = _bottleneck_cram(config, width)
-    return ReverseStudent.for_teacher(teacher, width, cram=cram, dropout=dropout)
+    return ReverseStudent.for_teacher(
+        teacher, width, cram=cram, dropout=dropout, blocks=config.student.blocks
+    )
 
 
 def build_loss(config: Config) -> LossFunction:

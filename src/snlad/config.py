@@ -53,8 +53,8 @@ class Config(Section):
     def _bottleneck_has_a_place(self) -> Self:
         kind = self.student.distillation
         absent = {
-            "forward": ("bottleneck_channels", "dropout"),
-            "reconstruction": ("bottleneck_channels",),
+            "forward": ("bottleneck_channels", "blocks", "dropout"),
+            "reconstruction": ("bottleneck_channels", "blocks"),
         }
         for key in absent.get(kind, ()):
             if getattr(self.student, key):

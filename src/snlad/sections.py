@@ -32,6 +32,9 @@ class StudentConfig(Section):
     """``reconstruction`` is for teachers whose levels have one stride, as a plain ViT's."""
     bottleneck_channels: int | None = Field(None, ge=1)
     """Channels of the embedding; by default twice the teacher's deepest; reverse only."""
+    blocks: int | None = Field(None, ge=1, le=16)
+    """Residual blocks of the bottleneck and of each decoder stage; by default those of RD4AD for
+    its own teachers, two for others; reverse only."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of the embedding's values dropped in training; a forward student has none."""
 

@@ -118,13 +118,18 @@ class ReverseStudent(nn.Module):
         bottleneck_channels: int | None = None,
         cram: nn.Module | None = None,
         dropout: float = 0.0,
+        blocks: int | None = None,
     ) -> "ReverseStudent":
         """RD4AD's student for its own teachers, the same plan for every other pyramid.
 
-        The embedding has ``bottleneck_channels``, by default those of ``default_bottleneck``.
+        The embedding has ``bottleneck_channels``, by default those of ``default_bottleneck``; the
+        bottleneck and each decoder stage have ``blocks``, by default those of the plan.
         """
         architecture = teacher.name.partition(".")[0]
         plan = RD4AD_PLANS.get(architecture, {}) if teacher.strides == (4, 8, 16) else {}
+        if blocks is not None:
+            counts = [blocks] * len(teacher.channels)
+            plan = {**plan, "bottleneck_blocks": blocks, "decoder_blocks": counts}
         return cls(
             teacher.channels,
             teacher.strides,
