@@ -81,7 +81,7 @@ def measure(dataset: Any, settings: Any) -> dict[str, Any]:
     from snlad.engine.evaluate import evaluate
     from snlad.engine.interference import with_probes
     from snlad.engine.train import train
-    from snlad.model_folder import find_model
+    from snlad.model_card import find_model
     from snlad.predict import load
 
     with tempfile.TemporaryDirectory() as folder, show_progress(quiet=True) as progress:

@@ -12,8 +12,9 @@ from snlad.artifacts import format_arrays, load_artifact, save_artifact
 from snlad.data.opening import open_dataset
 from snlad.engine.evaluate import evaluate
 from snlad.errors import ArtifactError, SnladError
-from snlad.model_folder import load_model, save_model, write_card
-from snlad.predict import Model
+from snlad.model_card import write_card
+from snlad.model_folder import load_model, save_model
+from snlad.predict import load
 from snlad.report.card import format_card
 
 
@@ -108,7 +109,7 @@ def test_a_roi_that_names_no_file_is_refused(folder):
 
 def test_the_card_shows_the_scores_of_an_evaluation(folder, trained_run, shared_data):
     loaded = load_model(folder)
-    table = evaluate(Model(loaded), open_dataset(shared_data)).table
+    table = evaluate(load(folder), open_dataset(shared_data)).table
     write_card(folder, loaded.card, loaded.identity, table.to_dict())
     text = (folder / "README.md").read_text()
     assert "Of the last `snlad evaluate`" in text

@@ -151,7 +151,7 @@ def test_a_row_names_the_model(model, pictures):
 
 def test_a_score_that_is_not_a_number_is_never_normal(trained_run, pictures):
     broken = load(trained_run)
-    broken._inspector._detector.maps.usual.fill_(float("nan"))
+    broken._inspector.network.detector.maps.usual.fill_(float("nan"))
     prediction = broken.predict(pictures[0])[0]
     assert prediction.pred_score is None
     assert "the score is nan" in prediction.error

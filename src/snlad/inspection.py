@@ -1,24 +1,63 @@
-"""The networks' part of an inspection: loaded pictures in, scores and maps out; no thresholds."""
+"""The networks' part of an inspection: loaded pictures in, scores and maps out; no thresholds.
+
+Without torch: the networks may be those that were trained, or an export of them.
+"""
 
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, UInt8
 
 from snlad.calibration.class_answer import AnswerLimits
-from snlad.data.images import to_input
 from snlad.data.limits import Cause, find_cause, measure_picture
 from snlad.data.loading import Picture
 from snlad.data.roi import FittedRois
-from snlad.metrics.protocols import Protocol
-from snlad.model_folder import LoadedModel
-from snlad.models.detector import Detector
-from snlad.models.memory import FeatureMemory, remember
-from snlad.models.statistics import channel_statistics
-from snlad.pyramid import Pyramid
+from snlad.metrics.pooling import pool
+from snlad.metrics.protocols import Protocol as Rules
+from snlad.model_card import ModelCard
+
+if TYPE_CHECKING:
+    from snlad.models.memory import FeatureMemory
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the networks say of a batch.
+
+    Attributes:
+        scores: image scores; may be NaN where the model is damaged.
+        maps: float32 maps by name.
+        distances: to each class, in the order of their names; ``None`` where the model cannot tell.
+    """
+
+    scores: Float[np.ndarray, " B"]
+    maps: dict[str, Float[np.ndarray, "B 256 256"]]
+    distances: Float[np.ndarray, "B K"] | None
+
+
+class Network(Protocol):
+    """Teacher, student and maps, whatever computes them.
+
+    Attributes:
+        map_names: the maps that it finds; ``overall`` is the last.
+    """
+
+    map_names: tuple[str, ...]
+
+    def run(self, pictures: UInt8[np.ndarray, "B H W 3"]) -> Output:
+        """Inspect pictures of the input size."""
+        ...
+
+    def under(self, rules: Rules) -> "Network":
+        """The same networks with the image score and the smoothing of an evaluation protocol."""
+        ...
+
+    def remember(self, memory: "FeatureMemory | None") -> None:
+        """Look the teacher's features up from now on; ``None`` computes them every time."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,45 +73,33 @@ class Found:
     """
 
     score: float
-    maps: dict[str, NDArray[np.float32]]
+    maps: dict[str, Float[np.ndarray, "256 256"]]
     answer: str | None
-    distances: NDArray[np.float64] | None
+    distances: Float[np.ndarray, " K"] | None
     cause: Cause | None
 
 
 class Inspector:
-    """The networks of a model on one device.
+    """The networks of a model, and what is known of its classes.
 
     Args:
-        loaded: a checked model folder.
-        device: where they run.
-
-    Attributes:
-        map_names: the maps that it finds; ``overall`` is the last.
+        network: computes scores and maps.
+        card: of the model.
         masks: inspection masks at the sizes of input and maps.
     """
 
-    def __init__(self, loaded: LoadedModel, device: torch.device) -> None:
-        self._detector: Detector = loaded.detector.to(
-            device=device, memory_format=torch.channels_last
-        )  # type: ignore[call-overload] # torch's stub lacks this form
-        self._class_answer, self._limits = loaded.class_answer, loaded.card.limits
-        self._device = device
-        self.map_names = (*self._detector.map_names, "overall")
-        self.masks = FittedRois(loaded.rois, loaded.card.config.image_size)
+    def __init__(self, network: Network, card: ModelCard, masks: FittedRois) -> None:
+        self.network = network
+        self._masks, self._limits = masks, card.limits
+        self._names = sorted(card.classes)
+        self._how: Literal["top", "max"] = card.config.maps.score
 
-    def under(self, protocol: Protocol) -> "Inspector":
-        """The same networks with the image score and the smoothing of an evaluation protocol."""
+    def under(self, rules: Rules) -> "Inspector":
+        """The same with the image score and the smoothing of an evaluation protocol."""
         other = copy(self)
-        other._detector = copy(self._detector)
-        other._detector.score, other._detector.kernel_px = protocol.score, protocol.kernel_px
+        other.network, other._how = self.network.under(rules), rules.score
         return other
 
-    def remember(self, memory: FeatureMemory | None) -> None:
-        """Look the teacher's features up from now on; ``None`` computes them every time."""
-        remember(self._detector.teacher, memory)
-
-    @torch.inference_mode()
     def inspect(
         self,
         pictures: Sequence[Picture],
@@ -90,49 +117,36 @@ class Inspector:
         sizes = [picture.size for picture in pictures if picture.fitted is not None]
         if not fitted:
             return []
-        teacher, student = self._detector.features(self._to_images(fitted))
-        answers = self._answer_classes(teacher, limits)
-        names = [
-            one if one is not None else answer
-            for one, (answer, _) in zip(stated, answers, strict=True)
+        output = self.network.run(np.stack(fitted))
+        distances = [None] * len(fitted) if output.distances is None else list(output.distances)
+        answers = [
+            None if limits is None or row is None else limits.answer(self._names, row)
+            for row in distances
         ]
-        blank = self.masks.blank(fitted, names)
+        names = [
+            one if one is not None else answer for one, answer in zip(stated, answers, strict=True)
+        ]
+        blank = self._masks.blank(fitted, names)
         if blank is not None:  # the class is told from the whole picture, the score from its part
-            teacher, student = self._detector.features(self._to_images(blank))
-        scores, maps = self._score(teacher, student, names)
+            output = self.network.run(np.stack(blank))
         causes = [
             None if size is None else find_cause(self._limits, name, measure_picture(seen, size))
             for seen, size, name in zip(blank or fitted, sizes, names, strict=True)
         ]
         return [
-            Found(score, {name: map_[i] for name, map_ in maps.items()}, *answers[i], causes[i])
-            for i, score in enumerate(scores)
+            Found(
+                self._score(output, i, names[i]),
+                {name: maps[i] for name, maps in output.maps.items()},
+                answers[i],
+                distances[i],
+                causes[i],
+            )
+            for i in range(len(fitted))
         ]
 
-    def _score(
-        self, teacher: Pyramid, student: Pyramid, names: Sequence[str | None]
-    ) -> tuple[list[float], dict[str, NDArray[np.float32]]]:
-        """Image scores, and maps (B, 256, 256) by name."""
-        raw = self._detector.raw_maps(teacher, student)
-        overall = self._detector.overall(raw)
-        valid = self.masks.valid(names)
-        inside = None if valid is None else torch.from_numpy(valid).to(self._device)
-        scores: list[float] = self._detector.image_score(overall, inside).tolist()
-        maps = {**raw, "overall": overall}
-        return scores, {name: map_.cpu().numpy()[:, 0] for name, map_ in maps.items()}
-
-    def _to_images(self, fitted: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-        images = torch.from_numpy(to_input(np.stack(fitted))).to(self._device)
-        return images.contiguous(memory_format=torch.channels_last)
-
-    def _answer_classes(
-        self, teacher: Pyramid, limits: AnswerLimits | None
-    ) -> list[tuple[str | None, NDArray[np.float64] | None]]:
-        """The class that the model answers and the distances behind it, a picture each."""
-        if self._class_answer is None:
-            return [(None, None)] * len(teacher[0])
-        distances = self._class_answer.distances(channel_statistics(teacher).cpu().numpy())
-        return [
-            (None if limits is None else limits.answer(self._class_answer.names, row), row)
-            for row in distances
-        ]
+    def _score(self, output: Output, i: int, name: str | None) -> float:
+        """The image score, over the inspected part where there is a mask."""
+        inside: Bool[np.ndarray, "256 256"] = self._masks.inspected(name)
+        if inside.all():
+            return float(output.scores[i])
+        return pool(output.maps["overall"][i][inside], self._how)

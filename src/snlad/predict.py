@@ -4,22 +4,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
+from numpy.typing import NDArray
 
 from snlad.calibration.record import Calibration, load_calibration
 from snlad.calibration.verdict import give_verdict
 from snlad.data.loading import Picture, Source, load_batches
+from snlad.data.roi import FittedRois
 from snlad.errors import UsageError
-from snlad.inspection import Found, Inspector
+from snlad.inspection import Found, Inspector, Network
 from snlad.metrics.protocols import Protocol
-from snlad.model_folder import LoadedModel, ModelCard, find_model, load_model
-from snlad.models.detector import MapFunction
-from snlad.models.memory import FeatureMemory
+from snlad.model_card import ModelCard, find_model
 from snlad.types import MAP_SIZE, Prediction
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from snlad.models.detector import MapFunction
+    from snlad.models.memory import FeatureMemory
 
 _BATCH = 8
 _TIMEOUT_S: float | None = 60.0
@@ -29,32 +33,36 @@ class Model:
     """A trained model that inspects pictures.
 
     Args:
-        loaded: a checked model folder.
-        device: where it runs, for example ``cpu`` or ``cuda:0``.
+        network: computes scores and maps.
+        card: what is known of the model.
+        identity: SHA-256 that names exactly this model.
+        rois: inspection masks, bool (H0, W0), by class name.
         calibration: its thresholds; without them there are scores and no labels.
+        device: where the network runs, for example ``cpu`` or ``cuda:0``.
 
     Attributes:
         calibration: the thresholds in force, or ``None``.
         min_area: smallest region that is reported, in pixels of the picture.
         timeout_s: how long to wait for a picture whose turn has come; ``None`` for ever.
-        card: configuration, classes and record of the training.
-        identity: SHA-256 that names exactly this model.
-        rois: inspection masks, bool (H0, W0), by class name.
         map_names: the maps it can return; ``overall`` is the last.
     """
 
     def __init__(
-        self, loaded: LoadedModel, device: str = "cpu", calibration: Calibration | None = None
+        self,
+        network: Network,
+        card: ModelCard,
+        identity: str,
+        rois: dict[str, NDArray[np.bool_]],
+        *,
+        calibration: Calibration | None = None,
+        device: str = "cpu",
     ) -> None:
         self.calibration = calibration
         self.min_area, self.timeout_s = 0.0, _TIMEOUT_S
-        self.card: ModelCard = loaded.card
-        self.identity = loaded.identity
-        self.rois = loaded.rois
-        self.device = torch.device(device)
-        self._inspector = Inspector(loaded, self.device)
-        self._masks = self._inspector.masks
-        self.map_names = self._inspector.map_names
+        self.card, self.identity, self.rois, self.device = card, identity, rois, device
+        self.map_names = network.map_names
+        self._masks = FittedRois(rois, card.config.image_size)
+        self._inspector = Inspector(network, card, self._masks)
 
     def predict(
         self, images: Source | Iterable[Source], *, class_name: str | None = None
@@ -109,12 +117,12 @@ class Model:
         other._inspector = self._inspector.under(protocol)
         return other
 
-    def remember(self, memory: FeatureMemory | None) -> None:
+    def remember(self, memory: "FeatureMemory | None") -> None:
         """Look the teacher's features of pictures up that were seen before, by any model.
 
         Scores then differ in their last digits at most. ``None`` computes every picture again.
         """
-        self._inspector.remember(memory)
+        self._inspector.network.remember(memory)
 
     def _predict(self, picture: Picture, stated: str | None, found: Found | None) -> Prediction:
         known: dict[str, Any] = {"class_name": stated, "reason": picture.fault, "pred_score": None}
@@ -172,8 +180,8 @@ def load(
     path: Path | str,
     *,
     device: str = "cpu",
-    student: nn.Module | None = None,
-    maps: Mapping[str, MapFunction] | None = None,
+    student: "nn.Module | None" = None,
+    maps: "Mapping[str, MapFunction] | None" = None,
 ) -> Model:
     """Load a run or model folder, offline.
 
@@ -188,6 +196,16 @@ def load(
         UsageError: the model has parts of the user's own that were not given.
         WeightsError: this timm does not know the teacher's architecture.
     """
+    from snlad.model_folder import load_model
+    from snlad.torch_network import TorchNetwork
+
     loaded = load_model(Path(path), student, maps)
     found = load_calibration(find_model(Path(path)), loaded.identity)
-    return Model(loaded, device, found[0] if found else None)
+    return Model(
+        TorchNetwork(loaded, device),
+        loaded.card,
+        loaded.identity,
+        loaded.rois,
+        calibration=found[0] if found else None,
+        device=device,
+    )

@@ -14,7 +14,7 @@ from snlad.config import make_config
 from snlad.engine.evaluation import decide
 from snlad.engine.scored import ScoredPicture, pictures_digest, save_scored
 from snlad.metrics import Evaluator
-from snlad.model_folder import ModelCard
+from snlad.model_card import ModelCard
 from snlad.types import MAP_SIZE, Prediction
 
 Scores = dict[str, tuple[Sequence[float], Sequence[float]]]

@@ -13,6 +13,7 @@ from snlad.engine.calibrate import calibrate, warnings
 from snlad.errors import ImageError, UsageError
 from snlad.model_folder import load_model
 from snlad.predict import Model, load
+from snlad.torch_network import TorchNetwork
 
 
 @pytest.fixture
@@ -287,8 +288,13 @@ def test_a_model_without_limits_judges_every_picture(run, normals):
     """As one that was trained before there were any."""
     calibrate(run, load(run), normals)
     loaded = load_model(run)
-    old = replace(loaded, card=replace(loaded.card, limits={}))
-    model = Model(old, calibration=load(run).calibration)
+    model = Model(
+        TorchNetwork(loaded, "cpu"),
+        replace(loaded.card, limits={}),
+        loaded.identity,
+        loaded.rois,
+        calibration=load(run).calibration,
+    )
     with Image.open(normals[0].path) as picture:
         large = np.asarray(picture.resize((480, 480)))
     assert model.predict(large, class_name="dark")[0].reason in ("score", "unknown_class")

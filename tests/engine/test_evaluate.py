@@ -73,7 +73,7 @@ def test_a_corrupt_test_picture_is_left_out_and_named(model, tiny_data):
 
 def test_a_score_that_is_not_a_number_is_an_error_that_names_the_picture(trained_run, shared_data):
     broken = load(trained_run)
-    broken._inspector._detector.maps.usual.fill_(float("nan"))
+    broken._inspector.network.detector.maps.usual.fill_(float("nan"))
     with pytest.raises(MetricError, match=r"\.png: the score is nan"):
         evaluate(broken, open_dataset(shared_data))
 

@@ -108,7 +108,7 @@ def test_a_record_cannot_reach_out_of_the_data_set(showing, pictures, tiny_data)
 
 def test_a_damaged_model_is_named_and_not_fatal(trained_run, tiny_data, pictures):
     broken = load(trained_run)
-    broken._inspector._detector.maps.usual.fill_(float("nan"))
+    broken._inspector.network.detector.maps.usual.fill_(float("nan"))
     showing = Showing(open_dataset(tiny_data), {"map": broken})
     with pytest.raises(DataError, match="the score is nan"):
         showing.views(pictures[SPOT])

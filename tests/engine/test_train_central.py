@@ -26,7 +26,7 @@ def run(settings, shared_data, tmp_path_factory):
 
 
 def central(run) -> CentralMaps:
-    return load(run)._inspector._detector.maps
+    return load(run)._inspector.network.detector.maps
 
 
 def test_a_loaded_model_has_the_maps_and_their_statistics(run, shared_data):

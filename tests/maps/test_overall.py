@@ -50,66 +50,39 @@ def ramp(*size: int) -> torch.Tensor:
 
 def test_score_is_the_mean_of_the_highest_percent_by_hand() -> None:
     # 300 pixels 0..299: the highest three are 297, 298, 299.
-    assert image_score(ramp(15, 20), None).item() == pytest.approx(298)
+    assert image_score(ramp(15, 20)).item() == pytest.approx(298)
 
 
 @pytest.mark.parametrize(("height", "top"), [(1, 1), (19, 1), (20, 2), (29, 2), (30, 3)], ids=str)
 def test_the_number_of_pixels_is_rounded_down_but_never_to_none(height: int, top: int) -> None:
     overall = ramp(height, 10)
     expected = overall.flatten().sort().values[-top:].mean()
-    assert image_score(overall, None).item() == pytest.approx(expected.item())
+    assert image_score(overall).item() == pytest.approx(expected.item())
 
 
 def test_score_by_maximum_and_by_another_share() -> None:
     overall = ramp(10, 10)
-    assert image_score(overall, None, "max").item() == 99
-    assert image_score(overall, None, share=0.04).item() == pytest.approx(97.5)
+    assert image_score(overall, "max").item() == 99
+    assert image_score(overall, share=0.04).item() == pytest.approx(97.5)
 
 
 def test_the_number_of_pixels_is_exact_where_floating_point_is_not() -> None:
     # 0.29 * 100 is 28.999999999999996 in float64; 29 pixels 71..99 make the score.
-    assert image_score(ramp(10, 10), None, share=0.29).item() == pytest.approx(85)
-
-
-def test_pixels_outside_the_valid_ones_never_count() -> None:
-    overall = torch.zeros(1, 1, 20, 20)
-    overall[..., :10, :] = torch.arange(200.0).reshape(10, 20)
-    overall[..., 10:, :] = torch.nan
-    valid = torch.zeros(20, 20, dtype=torch.bool)
-    valid[:10] = True
-    # 200 valid pixels: the highest two, 198 and 199.
-    assert image_score(overall, valid).item() == pytest.approx(198.5)
-    assert image_score(overall, valid, "max").item() == 199
-
-
-def test_each_image_has_its_own_valid_pixels_and_number() -> None:
-    overall = torch.arange(400.0).reshape(1, 1, 20, 20).repeat(3, 1, 1, 1)
-    valid = torch.zeros(3, 1, 20, 20, dtype=torch.bool)
-    valid[0] = True
-    valid[1, :, :10] = True
-    valid[2, :, 0, :7] = True
-    # 400 pixels: 399..396; 200 pixels: 199, 198; seven pixels: 6 alone.
-    assert image_score(overall, valid).tolist() == pytest.approx([397.5, 198.5, 6.0])
+    assert image_score(ramp(10, 10), share=0.29).item() == pytest.approx(85)
 
 
 @pytest.mark.parametrize("how", ["top", "max"])
-def test_an_image_without_valid_pixels_has_no_score(how) -> None:
-    valid = torch.zeros(4, 4, dtype=torch.bool)
-    assert image_score(torch.ones(1, 1, 4, 4), valid, how).isnan().all()
-
-
-@pytest.mark.parametrize("how", ["top", "max"])
-def test_a_broken_valid_pixel_breaks_the_score(how) -> None:
+def test_a_broken_pixel_breaks_the_score(how) -> None:
     overall = torch.ones(2, 1, 20, 20)
     overall[0, 0, 3, 3] = torch.nan
-    assert image_score(overall, None, how).isnan().tolist() == [True, False]
+    assert image_score(overall, how).isnan().tolist() == [True, False]
 
 
 def test_score_is_a_mean_over_the_map_s_own_dtype_and_has_exact_gradients() -> None:
     overall = ramp(10, 20).double().requires_grad_()
-    assert image_score(overall, None).dtype == torch.float64
+    assert image_score(overall).dtype == torch.float64
     assert torch.autograd.gradcheck(
-        lambda x: image_score(x, None), (overall[..., :2, :].detach().requires_grad_(),)
+        lambda x: image_score(x), (overall[..., :2, :].detach().requires_grad_(),)
     )
 
 
@@ -122,7 +95,7 @@ class Inference(torch.nn.Module):
             "affinity": affinity_difference_map([teacher], [student], (20, 20)),
         }
         overall = gaussian_smooth(combine(maps, MEAN, SPREAD, "scaled-sum"), 2.0)
-        return overall, image_score(overall, None)
+        return overall, image_score(overall)
 
 
 def test_the_whole_inference_is_one_graph_for_any_batch_without_autocast_regions() -> None:

@@ -25,7 +25,7 @@ from snlad.engine.pictures import load_pictures, refuse_trained
 from snlad.engine.refresh import refresh_card
 from snlad.engine.rundir import write_json
 from snlad.errors import ImageError, UsageError
-from snlad.model_folder import find_model
+from snlad.model_card import find_model
 from snlad.predict import Model
 from snlad.types import Prediction, Progress, silent
 

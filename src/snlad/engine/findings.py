@@ -22,7 +22,7 @@ from snlad.engine.showing import Showing
 from snlad.errors import ArtifactError, DataError, UsageError
 from snlad.metrics.decisions import Decision, DecisionTable, decision_table
 from snlad.metrics.scores import ScoreTable
-from snlad.model_folder import ModelCard, find_model, load_card
+from snlad.model_card import ModelCard, find_model, load_card
 from snlad.report.findings import Findings
 from snlad.report.gallery import Entry
 from snlad.report.html import Html

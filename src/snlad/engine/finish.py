@@ -17,7 +17,8 @@ from snlad.data.roi import FittedRois, Rois
 from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
 from snlad.errors import ImageError
-from snlad.model_folder import ModelCard, save_model
+from snlad.model_card import ModelCard
+from snlad.model_folder import save_model
 from snlad.models.central import CentralMaps
 from snlad.models.normality import SAMPLE
 from snlad.models.statistics import channel_statistics

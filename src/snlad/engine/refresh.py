@@ -7,7 +7,7 @@ from pathlib import Path
 from snlad.engine.interference import load_probes
 from snlad.errors import MetricError
 from snlad.metrics.scores import ScoreTable
-from snlad.model_folder import find_model, write_card
+from snlad.model_card import find_model, write_card
 from snlad.predict import Model
 
 

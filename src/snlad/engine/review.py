@@ -153,7 +153,7 @@ def _train_fold(
     config = parse_config(settings)
     started = (folder / "config.json").exists()
     train(data, folder, config, device=device, resume=started, rois=model.rois, progress=progress)
-    return load(folder, device=str(model.device))
+    return load(folder, device=model.device)
 
 
 def _scores(

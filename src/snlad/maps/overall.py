@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -32,27 +32,20 @@ def combine(
 
 def image_score(
     overall: Float[Tensor, "B 1 H W"],
-    valid: Bool[Tensor, "H W"] | Bool[Tensor, "B 1 H W"] | None,
     how: Literal["top", "max"] = "top",
     share: float = 0.01,
 ) -> Float[Tensor, " B"]:
-    """Score each image by its most anomalous valid pixels.
+    """Score each image by its most anomalous pixels.
 
     Args:
         overall: overall maps.
-        valid: pixels that count, None for all; an image without any has no score: NaN.
-        how: mean of the highest max(1, floor(share * valid pixels)) pixels, or the maximum.
-        share: share of the valid pixels that "top" averages, in (0, 1], read to six decimals.
+        how: mean of the highest max(1, floor(share * pixels)) pixels, or the maximum.
+        share: share of the pixels that "top" averages, in (0, 1], read to six decimals.
 
-    Source: the maximum is RD4AD's; the mean of the top 1 % is ours, snlad-v1.
+    Source: the maximum is RD4AD's; the mean of the top 1 % is ours, snlad-v1. Where only a part of
+    an image is inspected, ``snlad.metrics.pooling.pool`` scores that part.
     """
-    if valid is None:
-        valid = torch.ones_like(overall, dtype=torch.bool)
-    pixels = overall.masked_fill(~valid, -torch.inf).flatten(1)
-    count = valid.expand_as(overall).flatten(1).sum(1, keepdim=True)
-    # In whole millionths: floor(0.01 * 1600) is 16, but 15 where an exporter makes 0.01 a float32.
-    parts = round(share * 1_000_000) if how == "top" else 0
-    top = (count * parts // 1_000_000).clamp_min(1).minimum(count)
-    highest = pixels.topk(max(1, pixels.shape[1] * parts // 1_000_000), dim=1).values
-    rank = torch.arange(highest.shape[1], device=overall.device)
-    return highest.masked_fill(rank >= top, 0).sum(1) / top[:, 0]
+    pixels = overall.flatten(1)
+    # In whole millionths: 0.29 of 100 pixels are 29, but 28 in floating point.
+    top = pixels.shape[1] * round(share * 1_000_000) // 1_000_000 if how == "top" else 1
+    return pixels.topk(max(1, top), dim=1).values.mean(dim=1)

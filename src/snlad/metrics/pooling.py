@@ -1,4 +1,4 @@
-"""Image score of a map that is not ours: the rule of ``snlad.maps.overall`` without torch."""
+"""Image score of a map, or of a part of it: the rule of ``snlad.maps.overall`` without torch."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from jaxtyping import Float
 SHARE = 0.01
 
 
-def pool(anomaly_map: Float[np.ndarray, "H W"], how: Literal["top", "max"]) -> float:
+def pool(anomaly_map: Float[np.ndarray, "..."], how: Literal["top", "max"]) -> float:
     """Mean of the highest 1 % of the pixels, at least one, or the maximum."""
     pixels = anomaly_map.ravel()
     top = max(1, int(SHARE * pixels.size)) if how == "top" else 1

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from snlad.maps.overall import combine, image_score
@@ -77,11 +77,9 @@ class Detector(nn.Module):
         combined = combine(maps, mean, spread, self.how)
         return gaussian_smooth(combined, self.sigma_px, self.kernel_px)
 
-    def image_score(
-        self, overall: Float[Tensor, "B 1 H W"], valid: Bool[Tensor, "B 1 H W"] | None = None
-    ) -> Float[Tensor, " B"]:
-        """Image scores of overall maps; only ``valid`` pixels count."""
-        return image_score(overall, valid, self.score)
+    def image_score(self, overall: Float[Tensor, "B 1 H W"]) -> Float[Tensor, " B"]:
+        """Image scores of overall maps."""
+        return image_score(overall, self.score)
 
     @torch.no_grad()
     def fit_scale(self, batches: Iterable[tuple[Mapping[str, Tensor], Tensor | None]]) -> None:

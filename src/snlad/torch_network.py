@@ -1,0 +1,65 @@
+"""The trained networks on one device, as an inspection runs them."""
+
+from copy import copy
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from snlad.data.images import to_input
+from snlad.inspection import Output
+from snlad.metrics.protocols import Protocol as Rules
+from snlad.model_folder import LoadedModel
+from snlad.models.detector import Detector
+from snlad.models.memory import FeatureMemory, remember
+from snlad.models.statistics import channel_statistics
+
+
+class TorchNetwork:
+    """A checked model folder's detector.
+
+    Args:
+        loaded: the model.
+        device: where it runs, for example ``cpu`` or ``cuda:0``.
+
+    Attributes:
+        detector: teacher, student and maps, on the device.
+        map_names: the maps that it finds; ``overall`` is the last.
+    """
+
+    def __init__(self, loaded: LoadedModel, device: str) -> None:
+        self._device = torch.device(device)
+        self.detector: Detector = loaded.detector.to(
+            device=self._device, memory_format=torch.channels_last
+        )  # type: ignore[call-overload] # torch's stub lacks this form
+        self._class_answer = loaded.class_answer
+        self.map_names = (*self.detector.map_names, "overall")
+
+    @torch.inference_mode()
+    def run(self, pictures: UInt8[np.ndarray, "B H W 3"]) -> Output:
+        """Inspect pictures of the input size."""
+        images = torch.from_numpy(to_input(pictures)).to(self._device)
+        teacher, student = self.detector.features(
+            images.contiguous(memory_format=torch.channels_last)
+        )
+        raw = self.detector.raw_maps(teacher, student)
+        overall = self.detector.overall(raw)
+        distances = None
+        if self._class_answer is not None:
+            distances = self._class_answer.distances(channel_statistics(teacher).cpu().numpy())
+        return Output(
+            self.detector.image_score(overall).cpu().numpy(),
+            {name: map_.cpu().numpy()[:, 0] for name, map_ in (raw | {"overall": overall}).items()},
+            distances,
+        )
+
+    def under(self, rules: Rules) -> "TorchNetwork":
+        """The same networks with the image score and the smoothing of an evaluation protocol."""
+        other = copy(self)
+        other.detector = copy(self.detector)
+        other.detector.score, other.detector.kernel_px = rules.score, rules.kernel_px
+        return other
+
+    def remember(self, memory: FeatureMemory | None) -> None:
+        """Look the teacher's features up from now on; ``None`` computes them every time."""
+        remember(self.detector.teacher, memory)
