@@ -6,7 +6,7 @@ Without torch: the networks may be those that were trained, or an export of them
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -18,9 +18,6 @@ from snlad.data.roi import FittedRois
 from snlad.metrics.pooling import pool
 from snlad.metrics.protocols import Protocol as Rules
 from snlad.model_card import ModelCard
-
-if TYPE_CHECKING:
-    from snlad.models.memory import FeatureMemory
 
 
 @dataclass(frozen=True)
@@ -53,10 +50,6 @@ class Network(Protocol):
 
     def under(self, rules: Rules) -> "Network":
         """The same networks with the image score and the smoothing of an evaluation protocol."""
-        ...
-
-    def remember(self, memory: "FeatureMemory | None") -> None:
-        """Look the teacher's features up from now on; ``None`` computes them every time."""
         ...
 
 

@@ -117,13 +117,6 @@ class Model:
         other._inspector = self._inspector.under(protocol)
         return other
 
-    def remember(self, memory: "FeatureMemory | None") -> None:
-        """Look the teacher's features of pictures up that were seen before, by any model.
-
-        Scores then differ in their last digits at most. ``None`` computes every picture again.
-        """
-        self._inspector.network.remember(memory)
-
     def _predict(self, picture: Picture, stated: str | None, found: Found | None) -> Prediction:
         known: dict[str, Any] = {"class_name": stated, "reason": picture.fault, "pred_score": None}
         error = picture.error
@@ -182,6 +175,7 @@ def load(
     device: str = "cpu",
     student: "nn.Module | None" = None,
     maps: "Mapping[str, MapFunction] | None" = None,
+    memory: "FeatureMemory | None" = None,
 ) -> Model:
     """Load a run or model folder, offline.
 
@@ -190,6 +184,8 @@ def load(
         device: ``cpu``, ``cuda``, ``cuda:0`` or ``mps``.
         student: the user's own student, where the model was trained with one.
         maps: the user's own maps, likewise.
+        memory: where the teacher's features of pictures are looked up that were seen before, by any
+            model; scores then differ in their last digits at most.
 
     Raises:
         ArtifactError: the folder or its calibration is damaged, foreign or of another version.
@@ -202,7 +198,7 @@ def load(
     loaded = load_model(Path(path), student, maps)
     found = load_calibration(find_model(Path(path)), loaded.identity)
     return Model(
-        TorchNetwork(loaded, device),
+        TorchNetwork(loaded, device, memory),
         loaded.card,
         loaded.identity,
         loaded.rois,

@@ -21,13 +21,17 @@ class TorchNetwork:
     Args:
         loaded: the model.
         device: where it runs, for example ``cpu`` or ``cuda:0``.
+        memory: where the teacher's features are looked up; ``None`` computes them every time.
 
     Attributes:
         detector: teacher, student and maps, on the device.
         map_names: the maps that it finds; ``overall`` is the last.
     """
 
-    def __init__(self, loaded: LoadedModel, device: str) -> None:
+    def __init__(
+        self, loaded: LoadedModel, device: str, memory: FeatureMemory | None = None
+    ) -> None:
+        remember(loaded.detector.teacher, memory)
         self._device = torch.device(device)
         self.detector: Detector = loaded.detector.to(
             device=self._device, memory_format=torch.channels_last
@@ -59,7 +63,3 @@ class TorchNetwork:
         other.detector = copy(self.detector)
         other.detector.score, other.detector.kernel_px = rules.score, rules.kernel_px
         return other
-
-    def remember(self, memory: FeatureMemory | None) -> None:
-        """Look the teacher's features up from now on; ``None`` computes them every time."""
-        remember(self.detector.teacher, memory)

@@ -72,8 +72,7 @@ def measure(job: Job, given: Surroundings) -> dict[str, Any]:
         )
     computed = given.memory.computed - known
     device = str(choose_device(given.device))
-    model = load(run, device=device, student=own.student, maps=own.maps)
-    model.remember(given.memory)
+    model = load(run, device=device, student=own.student, maps=own.maps, memory=given.memory)
     started = monotonic()
     found = evaluate(model, data, progress=given.progress)
     seconds = monotonic() - started  # without probes
