@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -125,6 +126,32 @@ def snlad(monkeypatch, capsys):
             app.main()
         captured = capsys.readouterr()
         return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+_BLOCKED = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "timm", "sklearn", "matplotlib"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Block())
+sys.argv[0] = "snlad"
+from snlad.cli.app import main
+main()
+"""
+
+
+@pytest.fixture(scope="session")
+def snlad_without_torch() -> Callable[..., subprocess.CompletedProcess]:
+    """Run the command line in a process that can import nothing of the extra ``train``."""
+
+    def run(*words: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-c", _BLOCKED, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run
 

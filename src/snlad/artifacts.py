@@ -24,7 +24,7 @@ from snlad.errors import ArtifactError
 
 SCHEMA_VERSION = 1
 _MAX_MANIFEST_BYTES = 16 * 2**20
-_STORED_NAME = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|png)")
+_STORED_NAME = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}\.(safetensors|png|onnx|xml|bin)")
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 

@@ -17,6 +17,7 @@ from snlad.errors import UsageError
 from snlad.inspection import Found, Inspector, Network
 from snlad.metrics.protocols import Protocol
 from snlad.model_card import ModelCard, find_model
+from snlad.runtime.exported import Exported, ExportedNetwork, is_export, load_export
 from snlad.types import MAP_SIZE, Prediction
 
 if TYPE_CHECKING:
@@ -177,10 +178,10 @@ def load(
     maps: "Mapping[str, MapFunction] | None" = None,
     memory: "FeatureMemory | None" = None,
 ) -> Model:
-    """Load a run or model folder, offline.
+    """Load a run, a model folder or an export, offline.
 
     Args:
-        path: a run folder, or its ``model`` folder copied anywhere.
+        path: a run folder, its ``model`` folder copied anywhere, or the folder of an export.
         device: ``cpu``, ``cuda``, ``cuda:0`` or ``mps``.
         student: the user's own student, where the model was trained with one.
         maps: the user's own maps, likewise.
@@ -189,9 +190,18 @@ def load(
 
     Raises:
         ArtifactError: the folder or its calibration is damaged, foreign or of another version.
-        UsageError: the model has parts of the user's own that were not given.
+        ModuleNotFoundError: what runs it is not installed.
+        UsageError: the model has parts of the user's own that were not given, or an export is not
+            for this device.
         WeightsError: this timm does not know the teacher's architecture.
     """
+    if is_export(Path(path)):
+        if device not in ("cpu", "auto"):
+            raise UsageError(
+                f"{path} is an export, which runs on the CPU; leave --device {device} out"
+            )
+        exported, identity = load_export(Path(path))
+        return open_export(exported, identity)
     from snlad.model_folder import load_model
     from snlad.torch_network import TorchNetwork
 
@@ -204,4 +214,20 @@ def load(
         loaded.rois,
         calibration=found[0] if found else None,
         device=device,
+    )
+
+
+def open_export(exported: Exported, identity: str) -> Model:
+    """A model that inspects with an export's graph.
+
+    Raises:
+        ArtifactError: the graph is not one that snlad exports.
+        ModuleNotFoundError: its runtime is not installed.
+    """
+    return Model(
+        ExportedNetwork(exported.session(), exported.card),
+        exported.card,
+        identity,
+        dict(exported.rois),
+        calibration=exported.calibration,
     )

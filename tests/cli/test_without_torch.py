@@ -1,32 +1,11 @@
 """The base install: what needs no torch works without it, the rest says what to install."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-BLOCKED = """
-import sys
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "timm", "sklearn", "matplotlib"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Block())
-sys.argv[0] = "snlad"
-from snlad.cli.app import main
-main()
-"""
-
 EXAMPLE = Path(__file__).parents[2] / "configs" / "studies" / "example.toml"
-
-
-def snlad(*words: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", BLOCKED, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
@@ -41,32 +20,40 @@ def snlad(*words: object) -> subprocess.CompletedProcess:
         ["weights", "import", "{tmp}/x.pth"],
     ],
 )
-def test_a_verb_that_needs_torch_prints_the_install_line(words, trained_run, shared_data, tmp_path):
+def test_a_verb_that_needs_torch_prints_the_install_line(
+    words, trained_run, shared_data, tmp_path, snlad_without_torch
+):
     places = {"data": shared_data, "run": trained_run, "tmp": tmp_path, "plan": EXAMPLE}
-    done = snlad(*(word.format(**places) for word in words))
+    done = snlad_without_torch(*(word.format(**places) for word in words))
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == (
         f"snlad: snlad {words[0]} needs the extra 'train': run  pip install 'snlad[train]'"
     )
 
 
-def test_a_data_set_can_be_checked_without_torch(shared_data):
-    done = snlad("data", "check", shared_data)
+def test_a_data_set_can_be_checked_without_torch(shared_data, snlad_without_torch):
+    done = snlad_without_torch("data", "check", shared_data)
     assert done.returncode == 0, done.stderr
     assert "grey" in done.stdout
 
 
-def test_maps_of_another_method_are_scored_without_torch(shared_data, tmp_path):
+def test_maps_of_another_method_are_scored_without_torch(
+    shared_data, tmp_path, snlad_without_torch
+):
     for path in shared_data.glob("*/test/*/*.png"):
         file = tmp_path / path.relative_to(shared_data).with_suffix(".npy")
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, np.zeros((8, 8)))
-    done = snlad("evaluate", "--maps", tmp_path, shared_data)
+    done = snlad_without_torch("evaluate", "--maps", tmp_path, shared_data)
     assert done.returncode == 0, done.stderr
     assert "0.500" in done.stdout
 
 
-def test_the_runs_of_a_study_can_be_listed_without_torch(shared_data, tmp_path):
-    done = snlad("study", EXAMPLE, "--data", shared_data, "--rows", tmp_path / "r.jsonl", "--list")
+def test_the_runs_of_a_study_can_be_listed_without_torch(
+    shared_data, tmp_path, snlad_without_torch
+):
+    done = snlad_without_torch(
+        "study", EXAMPLE, "--data", shared_data, "--rows", tmp_path / "r.jsonl", "--list"
+    )
     assert done.returncode == 0, done.stderr
     assert "0 of 8 runs" in done.stdout

@@ -18,11 +18,13 @@ from snlad.cli import (
     data,
     demo,
     evaluate,
+    export,
     predict,
     probe,
     report,
     study,
     train,
+    verify,
     weights,
 )
 from snlad.errors import MissingExtraError, SnladError, StoppedError, TrainingError
@@ -34,6 +36,10 @@ _EXTRAS = {
     "sklearn": "train",
     "matplotlib": "train",
     "skimage": "demo",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "export",
+    "openvino": "openvino",
 }
 
 _OUT_OF_MEMORY = re.compile("out of memory|not enough memory|can't allocate", re.IGNORECASE)
@@ -53,6 +59,8 @@ app.command("compare")(compare.run)
 app.command("calibrate")(calibrate.run)
 app.command("probe")(probe.run)
 app.command("predict")(predict.run)
+app.command("export")(export.run)
+app.command("verify")(verify.run)
 app.command("report")(report.run)
 app.command("study")(study.run)
 app.command("demo")(demo.run)
@@ -76,7 +84,7 @@ def _options(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("timm", "PIL", "matplotlib", "jax"):
+    for noisy in ("timm", "PIL", "matplotlib", "jax", "onnx_ir", "onnxscript"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

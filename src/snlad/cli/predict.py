@@ -38,14 +38,14 @@ def run(
     from snlad.cli.progress import show_progress
     from snlad.data.loading import TRUTH, count_links, count_masks, find_images
     from snlad.data.map_names import MapNames
-    from snlad.engine.hardware import choose_device
     from snlad.engine.predictions import write_predictions
     from snlad.errors import UsageError
     from snlad.predict import load
+    from snlad.runtime.exported import is_export
 
     if not any(os.path.lexists(path) for path in paths):
         raise UsageError(f"{', '.join(map(str, paths))}: nothing there; give pictures or folders")
-    loaded = load(model, device=str(choose_device(device)))
+    loaded = load(model, device=device if is_export(model) else _torch_device(device))
     loaded.min_area, loaded.timeout_s = min_area, timeout
     mirrored = MapNames(paths) if mvtec_maps else None
     pictures = find_images(paths, exclude=out)
@@ -74,3 +74,9 @@ def run(
     typer.echo(f"{done} pictures, {failed} with errors: {out / 'predictions.jsonl'}")
     if failed:
         raise typer.Exit(1)
+
+
+def _torch_device(name: str) -> str:
+    from snlad.engine.hardware import choose_device
+
+    return str(choose_device(name))

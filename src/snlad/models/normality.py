@@ -60,11 +60,16 @@ class NormalityCenters(nn.Module):
         origin = self.points.mean(dim=0)  # |x|^2 - 2 x'c + |c|^2 cancels less near the centers
         points, vectors = self.points - origin, features.flatten(2).mT - origin
         lengths = points.square().sum(dim=1)
-        # one picture after the other: all distances of a batch would fill the memory
-        found = [torch.addmm(lengths, one, points.mT, alpha=-2).min(dim=1) for one in vectors]
-        nearest = torch.stack([indices for _, indices in found])
-        squared = torch.stack([value for value, _ in found]) + vectors.square().sum(dim=2)
-        shape = (len(features), *features.shape[2:])
+        # One picture after the other, as all distances of a batch would fill the memory; an export
+        # is for any number of pictures, so it takes them at once.
+        parts = [vectors] if torch.compiler.is_exporting() else torch.split(vectors, 1)
+        found = [
+            torch.baddbmm(lengths, one, points.mT.expand(one.shape[0], -1, -1), alpha=-2).min(dim=2)
+            for one in parts
+        ]
+        nearest = torch.cat([indices for _, indices in found])
+        squared = torch.cat([value for value, _ in found]) + vectors.square().sum(dim=2)
+        shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
         return nearest.view(shape), squared.clamp_min(0).sqrt().view(shape)
 
 

@@ -1,0 +1,1 @@
+"""Export of trained models: the graph that holds all of inference, and its proof."""

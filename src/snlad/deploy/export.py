@@ -1,0 +1,154 @@
+"""Export: a trained model as a graph for another runtime, let out only with proof."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from snlad.artifacts import Arrays
+from snlad.data.images import to_input
+from snlad.data.loading import Picture, load_inputs, load_samples
+from snlad.data.probes import cutpastes, mixups
+from snlad.data.roi import FittedRois
+from snlad.data.samples import Sample
+from snlad.deploy.graph import InferenceGraph, to_onnx, to_openvino
+from snlad.deploy.proof import Proof, prove
+from snlad.engine.pictures import load_pictures
+from snlad.errors import UsageError
+from snlad.model_folder import load_model
+from snlad.predict import Model, load, open_export
+from snlad.runtime.exported import Exported, Format, save_export
+from snlad.runtime.sessions import Precision, Session
+from snlad.types import Progress, silent
+
+_PROBES, _BATCH, _REPLAYED = 50, 16, 4
+_SEED = 0
+
+
+def export(
+    run: Path,
+    out: Path,
+    samples: Sequence[Sample],
+    *,
+    format: Format = "onnx",
+    precision: Precision = "fp32",
+    with_pictures: bool = False,
+    progress: Progress = silent,
+) -> tuple[str, Proof]:
+    """Export a calibrated model and prove that it says what the trained one says.
+
+    Args:
+        run: run or model folder.
+        out: folder to write; it must not exist.
+        samples: normal pictures to prove it on, those of the calibration above all.
+        format: of the graph.
+        precision: that it computes in.
+        with_pictures: keep a few of them in the export, to be replayed where it is used.
+        progress: told how far the work is.
+
+    Returns:
+        The export's identity, and the proof.
+
+    Raises:
+        ArtifactError: the model is damaged, or the export does not say what it says; nothing is
+            written then.
+        ImageError: a picture cannot be read.
+        UsageError: the model is not calibrated or cannot tell classes, or the folder exists.
+    """
+    if out.exists():
+        raise UsageError(f"--out {out} exists; give another folder or move it away")
+    loaded, trained = load_model(run), load(run)
+    if trained.calibration is None:
+        raise UsageError(f"{run} is not calibrated; run  snlad calibrate {run}  first")
+    if loaded.class_answer is None:
+        raise UsageError(f"{run} was saved without what tells classes apart; train it again")
+    size = trained.card.config.image_size
+    onnx = to_onnx(InferenceGraph(loaded.detector, loaded.class_answer), size)
+    graph = {"onnx": onnx}
+    if format == "openvino":
+        graph = dict(zip(("xml", "bin"), to_openvino(onnx), strict=True))
+    exported = Exported(
+        card=trained.card,
+        rois=trained.rois,
+        model=trained.identity,
+        calibration=trained.calibration,
+        format=format,
+        precision=precision,
+        graph=graph,
+        replay={},
+        proof={},
+    )
+    proof = _prove(trained, open_export(exported, "not yet saved"), samples, progress)
+    proof.require(precision)
+    pictures = load_inputs([s.path for s in samples[:_REPLAYED]], size) if with_pictures else None
+    exported = replace(
+        exported, replay=_replay(exported.session(), size, pictures), proof=proof.to_dict()
+    )
+    return save_export(out, exported), proof
+
+
+def held_out(run: Path) -> tuple[Sample, ...]:
+    """The pictures that set a run's thresholds.
+
+    Raises:
+        UsageError: the run lists none, or one is not there any more.
+    """
+    used = load_pictures(run)
+    samples = () if used is None else used.calibration
+    if not samples:
+        raise UsageError(
+            f"{run} lists no picture that set its thresholds; "
+            "give good pictures with --calibration DIR"
+        )
+    for sample in samples:
+        if not sample.path.exists():
+            raise UsageError(
+                f"{sample.path} set the thresholds of {run} and is not there any more; "
+                "give good pictures with --calibration DIR"
+            )
+    return samples
+
+
+def _prove(trained: Model, exported: Model, samples: Sequence[Sample], progress: Progress) -> Proof:
+    """Compare both models on normal pictures and on mixtures of them."""
+    size = trained.card.config.image_size
+    masks = FittedRois(trained.rois, size)
+    probes = chain(
+        mixups(samples, size, _PROBES, _SEED),
+        cutpastes(samples, size, _PROBES, _SEED, masks.seen),
+    )
+    mixed = ((Picture(path=None, fitted=one.pixels), None) for one in probes)
+    pictures = chain(_normals(samples, size), mixed)
+    return prove(trained, exported, pictures, len(samples) + 2 * _PROBES, progress)
+
+
+def _normals(
+    samples: Sequence[Sample], size: tuple[int, int]
+) -> Iterator[tuple[Picture, str | None]]:
+    """Each picture, as of its class."""
+    for batch, pictures in load_samples(samples, size, _BATCH):
+        for sample, picture in zip(batch, pictures, strict=True):
+            yield picture, sample.class_name
+
+
+def _replay(
+    session: Session, size: tuple[int, int], pictures: UInt8[np.ndarray, "B H W 3"] | None
+) -> Arrays:
+    """Inputs, and what the graph says to them: patterns of noise, and pictures where allowed."""
+    images = _patterns(size)
+    if pictures is not None:
+        images = np.concatenate([images, pictures])
+    return {"images": images, **session(to_input(images))}
+
+
+def _patterns(size: tuple[int, int]) -> UInt8[np.ndarray, "B H W 3"]:
+    """Noise of several grains, which shows no product."""
+    random = np.random.default_rng(_SEED)
+    found = []
+    for grain in (1, 4, 16, 64):
+        coarse = random.integers(0, 256, (-(-size[0] // grain), -(-size[1] // grain), 3), np.uint8)
+        found.append(coarse.repeat(grain, 0).repeat(grain, 1)[: size[0], : size[1]])
+    return np.stack(found)
