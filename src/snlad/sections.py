@@ -34,7 +34,7 @@ class StudentConfig(Section):
     """Channels of the embedding; by default twice the teacher's deepest; reverse only."""
     blocks: int | None = Field(None, ge=1, le=16)
     """Residual blocks of the bottleneck and of each decoder stage; by default those of RD4AD for
-    its own teachers, one for others; reverse only."""
+    its own teachers, two for others; reverse only."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of the embedding's values dropped in training; a forward student has none."""
 

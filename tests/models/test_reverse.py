@@ -96,7 +96,7 @@ def test_the_student_reaches_the_signs_of_its_teachers_features(
 # The default student, as the model card prints it.
 def test_the_default_student_is_small(build_teacher: Build) -> None:
     student = sketch(build_teacher("tf_efficientnet_lite0"))
-    assert parameters(student) == 2_432_512
+    assert parameters(student) == 4_397_824
 
 
 # A ReLU keeps one sign of a channel: two carry a signed one. RD4AD's own stages stay as they are.
@@ -121,7 +121,7 @@ def test_decoders_mirror_the_resnets(build_teacher: Build) -> None:
 
     assert depth(build_teacher("resnet18")) == [2, 2, 2, 2]
     assert depth(build_teacher("resnet34")) == [2, 3, 4, 6]
-    assert depth(build_teacher("tf_efficientnet_lite0")) == [1, 1, 1, 1]
+    assert depth(build_teacher("tf_efficientnet_lite0")) == [2, 2, 2, 2]
     assert depth(build_teacher("resnet50")) == [3, 3, 4, 6]
 
 
@@ -129,7 +129,7 @@ def test_decoders_mirror_the_resnets(build_teacher: Build) -> None:
 def test_a_resnet_with_other_levels_follows_the_general_plan() -> None:
     teacher = Teacher("resnet34", levels=(1, 2), image_size=(64, 64))
     student = ReverseStudent.for_teacher(teacher)
-    assert [len(stage) for stage in student.decoder] == [1, 1]
+    assert [len(stage) for stage in student.decoder] == [2, 2]
     targets = teacher(torch.rand(2, 3, 64, 64))
     assert [x.shape for x in student(NO_IMAGES, targets)] == [t.shape for t in targets]
 

@@ -120,17 +120,16 @@ class ReverseStudent(nn.Module):
         dropout: float = 0.0,
         blocks: int | None = None,
     ) -> "ReverseStudent":
-        """RD4AD's student for its own teachers, the same plan in half the depth for all others.
+        """RD4AD's student for its own teachers, the same plan for every other pyramid.
 
         The embedding has ``bottleneck_channels``, by default those of ``default_bottleneck``; the
-        bottleneck and each decoder stage have ``blocks``, by default those of RD4AD's plan, or one.
+        bottleneck and each decoder stage have ``blocks``, by default those of the plan.
         """
         architecture = teacher.name.partition(".")[0]
-        plan = RD4AD_PLANS.get(architecture) if teacher.strides == (4, 8, 16) else None
-        if plan is None or blocks is not None:
-            count = blocks or 1
-            counts = [count] * len(teacher.channels)
-            plan = {**(plan or {}), "bottleneck_blocks": count, "decoder_blocks": counts}
+        plan = RD4AD_PLANS.get(architecture, {}) if teacher.strides == (4, 8, 16) else {}
+        if blocks is not None:
+            counts = [blocks] * len(teacher.channels)
+            plan = {**plan, "bottleneck_blocks": blocks, "decoder_blocks": counts}
         return cls(
             teacher.channels,
             teacher.strides,
