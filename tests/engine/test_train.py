@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snlad import artifacts, model_folder
+from snlad import artifacts, model_card
 from snlad.artifacts import load_artifact
 from snlad.build import build_loss
 from snlad.config import make_config
@@ -226,7 +226,7 @@ def test_a_death_at_any_write_after_the_last_step_is_made_good_by_a_resume(
             finishing.append(done)
 
     monkeypatch.setattr(finish, "draw_curves", dying("curves", finish.draw_curves))
-    for module in (artifacts, model_folder):
+    for module in (artifacts, model_card):
         real = module.write_atomically
         monkeypatch.setattr(module, "write_atomically", dying("file", real))
     monkeypatch.setattr(
