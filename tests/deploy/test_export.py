@@ -2,6 +2,9 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,7 +15,7 @@ from safetensors.numpy import load_file
 import snlad as package
 from snlad.config import make_config
 from snlad.data.opening import open_dataset
-from snlad.deploy.export import export, held_out
+from snlad.deploy.export import export
 from snlad.engine.train import train
 from snlad.errors import ArtifactError, UsageError
 from snlad.metrics.protocols import PROTOCOLS
@@ -84,7 +87,7 @@ def test_the_graph_has_the_field_s_names_and_any_number_of_pictures(exported):
 
 def test_the_proof_stands_in_the_export(exported, normals):
     proof = load_export(exported)[0].proof
-    assert proof["pictures"] >= len(normals) + 50
+    assert proof["pictures"] == len(normals) + 2 * 50
     assert proof["score_difference"] < 1e-3
     assert proof["map_difference"] < 1e-3
     assert proof["flipped"] == proof["near_flipped"] == 0
@@ -150,27 +153,51 @@ def test_what_cannot_be_exported_is_refused(trained_run, calibrated_run, normals
 
 
 def test_the_pictures_of_the_calibration_are_found_or_asked_for(
-    tiny_data, tmp_path, tiny_settings, calibrated_run
+    tiny_data, other_data, tmp_path, tiny_settings, calibrated_run
 ):
-    with pytest.raises(UsageError, match=r"lists no picture that set its thresholds"):
-        held_out(calibrated_run)
+    with pytest.raises(UsageError, match=r"give good pictures with --calibration"):
+        export(calibrated_run, tmp_path / "out")  # the copy of a run calibrated on other pictures
     run = train(
         open_dataset(tiny_data),
         tmp_path / "run",
-        make_config(**{**tiny_settings, "calibration": {"share": 0.25}}),
+        make_config(**tiny_settings),
+        calibration=open_dataset(shutil.copytree(other_data, tmp_path / "good")),
     )
-    found = held_out(run)
-    assert {one.class_name for one in found} == {"dark", "grey"}
-    found[0].path.unlink()
-    with pytest.raises(UsageError, match="is not there any more"):
-        held_out(run)
+    _, proof = export(run, tmp_path / "first")
+    assert proof.pictures > 50
+    aside = [json.loads(line) for line in (run / "pictures.jsonl").read_text().splitlines()]
+    Path(next(row["path"] for row in aside if row["role"] == "calibration")).unlink()
+    with pytest.raises(UsageError, match="have changed or are gone"):
+        export(run, tmp_path / "second")
+
+
+def test_pictures_of_other_classes_prove_nothing(calibrated_run, normals, tmp_path):
+    stranger = replace(normals[0], class_name="zebra")
+    with pytest.raises(UsageError, match="'zebra', which the model does not have"):
+        export(calibrated_run, tmp_path / "out", [stranger])
+
+
+@pytest.mark.parametrize("verb", ["calibrate", "evaluate", "probe", "report", "export"])
+def test_a_verb_that_needs_the_run_says_so(snlad, exported, shared_data, tmp_path, verb):
+    words = {"evaluate": [shared_data], "probe": [shared_data], "export": ["--out", tmp_path / "o"]}
+    code, _, err = snlad(verb, exported, *words.get(verb, []))
+    assert (code, "give the run that it was exported from" in err) == (2, True)
+
+
+def test_threads_that_share_a_model_get_their_own_answers(exported, pictures):
+    model = package.load(exported)
+    alone = {path: model.predict(path)[0].pred_score for path in pictures}
+    with ThreadPoolExecutor(4) as pool:
+        for path, found in pool.map(lambda p: (p, model.predict(p)[0]), pictures * 6):
+            assert found.pred_score == pytest.approx(alone[path], rel=1e-6)
 
 
 def test_an_export_scores_by_its_own_protocol_alone(exported):
     model = package.load(exported)
     assert model.under(PROTOCOLS["snlad-v1"]) is not model
-    with pytest.raises(UsageError, match="not by protocol ader"):
-        model.under(PROTOCOLS["ader"])
+    for name in ("ader", "dinomaly-any"):
+        with pytest.raises(UsageError, match=f"not by protocol {name}"):
+            model.under(PROTOCOLS[name])
 
 
 def test_an_export_runs_on_the_cpu_alone(exported):

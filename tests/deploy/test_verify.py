@@ -8,8 +8,9 @@ import pytest
 
 import snlad as package
 from snlad.artifacts import format_arrays, load_artifact, save_artifact
-from snlad.deploy.verify import read_masters, verify
+from snlad.deploy.verify import Master, read_masters, verify
 from snlad.errors import ArtifactError, DataError
+from snlad.runtime.exported import Exported
 
 
 @pytest.fixture
@@ -35,17 +36,20 @@ def test_a_whole_export_says_what_it_said(copy):
     assert verify(copy).passed  # the certificate is no part of it
 
 
-def test_one_that_says_something_else_fails(copy):
-    def shift(_, files):
-        arrays = dict(artifact.arrays("replay.safetensors"))
-        arrays["pred_score"] = arrays["pred_score"] * np.float32(1.1)
-        files["replay.safetensors"] = format_arrays(arrays)
+@pytest.mark.parametrize("name", ["pred_score", "anomaly_map", "class_distance"])
+@pytest.mark.parametrize("by", [1.1, np.nan])
+def test_one_that_says_something_else_fails(copy, name, by, monkeypatch):
+    session = Exported.session
 
-    artifact = load_artifact(copy, "export")
-    resave(copy, shift)
+    def shifted(self):
+        run = session(self)
+        return lambda images: {k: v * np.float32(by if k == name else 1)
+                               for k, v in run(images).items()}  # fmt: skip
+
+    monkeypatch.setattr(Exported, "session", shifted)
     found = verify(copy)
     assert not found.passed
-    assert found.difference > found.allowed
+    assert not found.difference <= found.allowed
 
 
 def test_a_damaged_file_is_named(copy):
@@ -62,10 +66,52 @@ def test_a_manifest_without_a_field_is_refused(copy, field):
         verify(copy)
 
 
-@pytest.mark.parametrize(("field", "value"), [("format", "pickle"), ("precision", "fp8")])
-def test_a_format_or_precision_that_is_none_is_refused(copy, field, value):
-    resave(copy, lambda payload, _: {**payload, field: value})
+@pytest.mark.parametrize(
+    "fields", [{"format": "pickle"}, {"proof": {}}, {"proof": 3}, {"proof": {"scale": 0}}]
+)
+def test_a_field_that_makes_no_sense_is_refused(copy, fields):
+    resave(copy, lambda payload, _: {**payload, **fields})
     with pytest.raises(ArtifactError, match=r"lacks or garbles a field"):
+        verify(copy)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((0, 64, 64, 3), np.uint8), np.zeros((1, 32, 64, 3), np.uint8), np.zeros(3), None],
+)
+def test_a_replay_that_cannot_be_one_is_refused(copy, images):
+    artifact = load_artifact(copy, "export")
+    resave(copy, lambda payload, files: _with_images(files, artifact, images))
+    with pytest.raises(ArtifactError, match=r"lacks or garbles a field"):
+        verify(copy)
+
+
+def _with_images(files, artifact, images) -> None:
+    arrays = {k: v for k, v in artifact.arrays("replay.safetensors").items() if k != "images"}
+    if images is not None:
+        arrays["images"] = images
+    files["replay.safetensors"] = format_arrays(arrays)
+
+
+def test_a_graph_that_is_none_is_refused(copy):
+    def junk(_, files):
+        for name in files:
+            if name.startswith("model."):
+                files[name] = b""
+
+    resave(copy, junk)
+    with pytest.raises(ArtifactError):
+        verify(copy)
+
+
+def test_an_openvino_graph_in_another_format_is_refused(copy, graph):
+    def foreign(_, files):
+        if "model.xml" not in files:
+            pytest.skip("only OpenVINO's reader takes other formats")
+        files["model.xml"] = graph
+
+    resave(copy, foreign)
+    with pytest.raises(ArtifactError, match="no graph of OpenVINO"):
         verify(copy)
 
 
@@ -92,6 +138,20 @@ def test_masters_must_have_their_verdicts(snlad, copy, shared_data):
     assert "spot" in out
     newest = max((copy / "certificates").iterdir())
     assert not json.loads(newest.read_text())["passed"]
+
+
+def test_a_master_that_cannot_be_read_never_passes(copy, tmp_path):
+    for verdict in ("not_judged", "ok"):
+        found = verify(copy, [Master(tmp_path / "absent.png", verdict, "")])
+        assert not found.passed
+        assert "absent.png" in found.masters[0]["reason"]
+
+
+def test_a_master_is_judged_as_of_its_class(copy, shared_data):
+    picture = next(shared_data.glob("grey/test/good/*.png"))
+    found = verify(copy, [Master(picture, "ng", "dark"), Master(picture, "ng", "grey")])
+    dark, grey = found.masters
+    assert (dark["reason"], dark["threshold"]) != (grey["reason"], grey["threshold"])
 
 
 def test_a_verdict_that_is_none_is_refused(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from snlad.errors import ArtifactError
-from snlad.runtime.sessions import onnx_session, require_plain
+from snlad.runtime import sessions
+from snlad.runtime.sessions import onnx_session, openvino_session, require_plain
 from snlad.runtime.silence import silence
 
 
@@ -31,7 +32,7 @@ def model(nodes=None, initializers=(), functions=()) -> onnx.ModelProto:
 
 
 def test_a_plain_graph_runs() -> None:
-    run = onnx_session(model().SerializeToString(), threads=1)
+    run = onnx_session(model().SerializeToString())
     found = run(np.ones((2, 3, 2, 2), np.float32))
     assert set(found) == {"pred_score", "anomaly_map", "class_distance"}
     assert found["pred_score"].sum() == 24
@@ -53,6 +54,43 @@ def test_data_outside_the_file_are_refused() -> None:
     constant = helper.make_node("Constant", [], ["c"], value=weights)
     with pytest.raises(ArtifactError, match="data outside its file"):
         require_plain(model([constant]).SerializeToString())
+
+
+def test_sparse_data_are_refused() -> None:
+    values = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
+    places = helper.make_tensor("i", TensorProto.INT64, [1], [0])
+    sparse = helper.make_sparse_tensor(values, places, [4])
+    given = model()
+    given.graph.sparse_initializer.append(sparse)
+    constant = helper.make_node("Constant", [], ["c"], sparse_value=sparse)
+    for one in (given, model([constant])):
+        with pytest.raises(ArtifactError, match="or sparse ones"):
+            require_plain(one.SerializeToString())
+
+
+def test_a_graph_of_other_names_is_refused() -> None:
+    given = model()
+    given.graph.output.pop()
+    with pytest.raises(ArtifactError, match="not what snlad exports"):
+        onnx_session(given.SerializeToString())
+
+
+def test_a_graph_that_does_not_hold_together_is_refused() -> None:
+    nodes = [helper.make_node("Abs", ["nowhere"], ["pred_score"])]
+    with pytest.raises(ArtifactError, match="cannot be run"):
+        onnx_session(model(nodes).SerializeToString())
+
+
+def test_both_sessions_are_silent_and_take_the_threads_asked_for(monkeypatch) -> None:
+    calls = []
+    monkeypatch.setattr("snlad.runtime.sessions.silence", lambda: calls.append(1))
+    onnx_session(model().SerializeToString())
+    with pytest.raises(ArtifactError):
+        openvino_session(b"", b"")
+    assert len(calls) == 2
+    for value, expected in (("3", 3), ("", 0), ("many", 0)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert sessions._threads() == expected
 
 
 def test_a_graph_inside_the_graph_is_refused() -> None:

@@ -99,7 +99,7 @@ def main() -> None:
         if extra is None:
             raise
         verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-        _end(str(MissingExtraError(f"snlad {verb}", extra)), 2)
+        _end(str(MissingExtraError(f"snlad {verb}", "export" if verb == "export" else extra)), 2)
     except KeyboardInterrupt:
         _end("stopped", 130)
     except OSError as error:

@@ -26,8 +26,9 @@ def run(
     from snlad.engine.hardware import choose_device
     from snlad.predict import load
     from snlad.report.tables import format_limits, format_repeatability
+    from snlad.runtime.exported import require_run
 
-    loaded = load(model, device=str(choose_device(device)))
+    loaded = load(require_run(model), device=str(choose_device(device)))
     samples = () if calibration is None else open_dataset(calibration).train_normal
     with show_progress(quiet) as progress:
         found = calibrate(

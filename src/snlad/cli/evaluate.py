@@ -64,8 +64,9 @@ def _evaluate_model(
     from snlad.engine.refresh import refresh_card
     from snlad.engine.rundir import write_json
     from snlad.predict import load
+    from snlad.runtime.exported import require_run
 
-    loaded = load(model, device=str(choose_device(device)))
+    loaded = load(require_run(model), device=str(choose_device(device)))
     dataset = open_dataset(data)
     with show_progress(quiet) as progress:
         found = evaluate(loaded, dataset, protocol=protocol, progress=progress)

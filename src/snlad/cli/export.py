@@ -14,17 +14,10 @@ class Format(StrEnum):
     openvino = "openvino"
 
 
-class Precision(StrEnum):
-    """That the graph computes in."""
-
-    fp32 = "fp32"
-
-
 def run(
     model: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
     out: Annotated[Path, typer.Option(help="Folder for the export; it must not exist.")],
     format_: Annotated[Format, typer.Option("--format", help="Runtime.")] = Format.onnx,
-    precision: Annotated[Precision, typer.Option(help="Number format.")] = Precision.fp32,
     calibration: Annotated[
         Path | None,
         typer.Option(help="Normal pictures to prove it on; else those that set the thresholds."),
@@ -37,16 +30,15 @@ def run(
     """Export a model, and prove picture by picture that it says what the trained one says."""
     from snlad.cli.progress import show_progress
     from snlad.data.opening import open_dataset
-    from snlad.deploy.export import export, held_out
+    from snlad.deploy.export import export
 
-    samples = held_out(model) if calibration is None else open_dataset(calibration).train_normal
+    samples = () if calibration is None else open_dataset(calibration).train_normal
     with show_progress(quiet) as progress:
         identity, proof = export(
             model,
             out,
             samples,
             format=format_.value,
-            precision=precision.value,
             with_pictures=with_pictures,
             progress=progress,
         )

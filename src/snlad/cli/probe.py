@@ -29,8 +29,9 @@ def run(
     from snlad.engine.refresh import refresh_card
     from snlad.predict import load
     from snlad.report.tables import format_interference
+    from snlad.runtime.exported import require_run
 
-    loaded = load(model, device=str(choose_device(device)))
+    loaded = load(require_run(model), device=str(choose_device(device)))
     dataset = open_dataset(data)
     samples = unseen_normals(model, dataset, loaded.card.classes)
     with show_progress(quiet) as progress:

@@ -23,10 +23,11 @@ def run(
     from snlad.data.opening import open_dataset
     from snlad.engine.hardware import choose_device
     from snlad.engine.report import write_report
+    from snlad.runtime.exported import require_run
 
     with show_progress(quiet) as progress:
         written = write_report(
-            model,
+            require_run(model),
             out,
             data=None if data is None else open_dataset(data),
             compare=compare,

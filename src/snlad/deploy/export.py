@@ -9,19 +9,27 @@ import numpy as np
 from jaxtyping import UInt8
 
 from snlad.artifacts import Arrays
+from snlad.calibration.record import Calibration
 from snlad.data.images import to_input
-from snlad.data.loading import Picture, load_inputs, load_samples
+from snlad.data.loading import (
+    Picture,
+    data_digest,
+    file_digests,
+    load_inputs,
+    load_samples,
+)
 from snlad.data.probes import cutpastes, mixups
 from snlad.data.roi import FittedRois
 from snlad.data.samples import Sample
 from snlad.deploy.graph import InferenceGraph, to_onnx, to_openvino
 from snlad.deploy.proof import Proof, prove
+from snlad.engine.calibrate import require_calibration
 from snlad.engine.pictures import load_pictures
 from snlad.errors import UsageError
 from snlad.model_folder import load_model
 from snlad.predict import Model, load, open_export
-from snlad.runtime.exported import Exported, Format, save_export
-from snlad.runtime.sessions import Precision, Session
+from snlad.runtime.exported import Exported, Format, require_run, save_export
+from snlad.runtime.sessions import Session
 from snlad.types import Progress, silent
 
 _PROBES, _BATCH, _REPLAYED = 50, 16, 4
@@ -31,10 +39,9 @@ _SEED = 0
 def export(
     run: Path,
     out: Path,
-    samples: Sequence[Sample],
+    samples: Sequence[Sample] = (),
     *,
     format: Format = "onnx",
-    precision: Precision = "fp32",
     with_pictures: bool = False,
     progress: Progress = silent,
 ) -> tuple[str, Proof]:
@@ -43,9 +50,8 @@ def export(
     Args:
         run: run or model folder.
         out: folder to write; it must not exist.
-        samples: normal pictures to prove it on, those of the calibration above all.
+        samples: normal pictures to prove it on; by default those that set the thresholds.
         format: of the graph.
-        precision: that it computes in.
         with_pictures: keep a few of them in the export, to be replayed where it is used.
         progress: told how far the work is.
 
@@ -56,33 +62,34 @@ def export(
         ArtifactError: the model is damaged, or the export does not say what it says; nothing is
             written then.
         ImageError: a picture cannot be read.
-        UsageError: the model is not calibrated or cannot tell classes, or the folder exists.
+        UsageError: the model is not calibrated or cannot tell classes, the folder exists, or a
+            picture is missing, not normal or of another class.
     """
     if out.exists():
         raise UsageError(f"--out {out} exists; give another folder or move it away")
-    loaded, trained = load_model(run), load(run)
+    loaded, trained = load_model(require_run(run)), load(run)
     if trained.calibration is None:
         raise UsageError(f"{run} is not calibrated; run  snlad calibrate {run}  first")
     if loaded.class_answer is None:
         raise UsageError(f"{run} was saved without what tells classes apart; train it again")
+    samples = samples or _held_out(run, trained.calibration)
+    require_calibration(samples, trained.card.classes)
     size = trained.card.config.image_size
-    onnx = to_onnx(InferenceGraph(loaded.detector, loaded.class_answer), size)
-    graph = {"onnx": onnx}
+    graph = {"onnx": to_onnx(InferenceGraph(loaded.detector, loaded.class_answer), size)}
     if format == "openvino":
-        graph = dict(zip(("xml", "bin"), to_openvino(onnx), strict=True))
+        graph = to_openvino(graph["onnx"])
     exported = Exported(
         card=trained.card,
         rois=trained.rois,
         model=trained.identity,
         calibration=trained.calibration,
         format=format,
-        precision=precision,
         graph=graph,
         replay={},
         proof={},
     )
     proof = _prove(trained, open_export(exported, "not yet saved"), samples, progress)
-    proof.require(precision)
+    proof.require()
     pictures = load_inputs([s.path for s in samples[:_REPLAYED]], size) if with_pictures else None
     exported = replace(
         exported, replay=_replay(exported.session(), size, pictures), proof=proof.to_dict()
@@ -90,25 +97,16 @@ def export(
     return save_export(out, exported), proof
 
 
-def held_out(run: Path) -> tuple[Sample, ...]:
-    """The pictures that set a run's thresholds.
-
-    Raises:
-        UsageError: the run lists none, or one is not there any more.
-    """
+def _held_out(run: Path, calibration: Calibration) -> tuple[Sample, ...]:
+    """The pictures that set the thresholds in force."""
     used = load_pictures(run)
     samples = () if used is None else used.calibration
-    if not samples:
+    is_there = samples and all(sample.path.exists() for sample in samples)
+    if not is_there or data_digest(samples, file_digests(samples)) != calibration.data:
         raise UsageError(
-            f"{run} lists no picture that set its thresholds; "
-            "give good pictures with --calibration DIR"
+            f"the pictures that set the thresholds of {run} are not listed there, have changed or "
+            "are gone; give good pictures with --calibration DIR"
         )
-    for sample in samples:
-        if not sample.path.exists():
-            raise UsageError(
-                f"{sample.path} set the thresholds of {run} and is not there any more; "
-                "give good pictures with --calibration DIR"
-            )
     return samples
 
 

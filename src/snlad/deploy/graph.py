@@ -67,8 +67,8 @@ def to_onnx(graph: InferenceGraph, size: tuple[int, int]) -> bytes:
     return bytes(program.model_proto.SerializeToString())
 
 
-def to_openvino(onnx: bytes) -> tuple[bytes, bytes]:
-    """The same graph for OpenVINO: XML and weights, in float32."""
+def to_openvino(onnx: bytes) -> dict[str, bytes]:
+    """The same graph for OpenVINO, in float32: ``xml``, and its weights, ``bin``."""
     silence()
     import openvino
 
@@ -76,4 +76,4 @@ def to_openvino(onnx: bytes) -> tuple[bytes, bytes]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
         openvino.save_model(model, path, compress_to_fp16=False)
-        return path.read_bytes(), path.with_suffix(".bin").read_bytes()
+        return {"xml": path.read_bytes(), "bin": path.with_suffix(".bin").read_bytes()}

@@ -9,10 +9,9 @@ import numpy as np
 
 from snlad.calibration.record import Calibration
 from snlad.data.loading import Picture
-from snlad.deploy.tolerance import FLIPPED, TOLERANCE
-from snlad.errors import ArtifactError
+from snlad.deploy.tolerance import TOLERANCE
+from snlad.errors import ArtifactError, UsageError
 from snlad.predict import Model
-from snlad.runtime.sessions import Precision
 from snlad.types import Prediction, Progress
 
 _BATCH = 16
@@ -43,24 +42,23 @@ class Proof:
     near: int
     near_flipped: int
 
-    def require(self, precision: Precision) -> None:
-        """Let an export through whose differences are within what its precision allows.
+    def require(self) -> None:
+        """Let an export through that says what the trained model says.
 
         Raises:
-            ArtifactError: they are not.
+            ArtifactError: it does not.
         """
         for what, value in (("score", self.score_difference), ("map", self.map_difference)):
-            if not value <= TOLERANCE[precision]:
+            if not value <= TOLERANCE:
                 raise ArtifactError(
                     f"the exported model's {what} differs by {value:.2g} standard deviations of "
-                    f"the calibration scores, {TOLERANCE[precision]:g} are allowed in {precision}; "
-                    "nothing was written: try another --format"
+                    f"the calibration scores, {TOLERANCE:g} are allowed; nothing was written: try "
+                    "another --format"
                 )
-        if not self.flipped <= FLIPPED[precision] * self.pictures:
+        if self.flipped:
             raise ArtifactError(
-                f"the exported model decides {self.flipped} of {self.pictures} pictures otherwise, "
-                f"{FLIPPED[precision]:.0%} are allowed in {precision}; nothing was written: try "
-                "another --format or --precision fp32"
+                f"the exported model decides {self.flipped} of {self.pictures} pictures otherwise; "
+                "nothing was written: try another --format"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,22 +85,21 @@ def prove(
     assert trained.calibration is not None
     scale = within_class_deviation(trained.calibration)
     rows: list[_Row] = []
-    highest_map = 0.0
+    apart: list[float] = []
     source = iter(pictures)
     while batch := list(islice(source, _BATCH)):
         given, names = zip(*batch, strict=True)
         answers = zip(trained.judge(given, names), exported.judge(given, names), strict=True)
         for one, other in answers:
             rows.append(_compare(one, other))
-            apart = np.abs(one.maps["overall"] - other.maps["overall"]).max()
-            highest_map = max(highest_map, float(apart))
+            apart.append(float(np.abs(one.maps["overall"] - other.maps["overall"]).max()))
         progress("comparing", len(rows), total)
     near = _nearest(rows)
     return Proof(
         pictures=len(rows),
         scale=scale,
-        score_difference=max(row.apart for row in rows) / scale,
-        map_difference=highest_map / scale,
+        score_difference=float(np.max([row.apart for row in rows])) / scale,  # NaN stays NaN
+        map_difference=float(np.max(apart)) / scale,
         flipped=sum(row.is_flipped for row in rows),
         near=len(near),
         near_flipped=sum(row.is_flipped for row in near),
@@ -110,10 +107,19 @@ def prove(
 
 
 def within_class_deviation(calibration: Calibration) -> float:
-    """Standard deviation of the calibration scores around the mean of their class."""
+    """Standard deviation of the calibration scores around the mean of their class.
+
+    Raises:
+        UsageError: no class has two different scores.
+    """
     groups = [np.array(scores) for scores in calibration.scores.values()]
     squares = sum(float(np.square(one - one.mean()).sum()) for one in groups)
-    return float(np.sqrt(squares / sum(map(len, groups)))) or 1e-12
+    if not squares:
+        raise UsageError(
+            "the calibration has one score a class, so there is no scale for differences; "
+            "calibrate on two or more pictures of a class"
+        )
+    return float(np.sqrt(squares / sum(map(len, groups))))
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,8 @@ class Certificate:
     Attributes:
         export: identity of the export.
         replayed: stored inputs that were computed again.
-        difference: largest one of a score or a pixel from what was stored, in standard deviations
-            of the calibration scores.
+        difference: largest one from what was stored, of a score or a pixel in standard deviations
+            of the calibration scores, of a distance to a class relative; NaN if one is NaN.
         allowed: largest difference that passes.
         masters: each master picture with its expected and its found verdict.
         passed: nothing differs more than that, and every master has its verdict.
@@ -81,15 +81,15 @@ def verify(folder: Path, masters: Sequence[Master] = ()) -> Certificate:
         UsageError: a master's class is not one of the model's.
     """
     exported, identity = load_export(folder)
-    difference, allowed = _replay(exported), TOLERANCE[exported.precision]
+    difference = _replay(exported)
     judged = _judge(open_export(exported, identity), masters)
     return Certificate(
         export=identity,
         replayed=len(exported.replay["images"]),
         difference=difference,
-        allowed=allowed,
+        allowed=TOLERANCE,
         masters=judged,
-        passed=difference <= allowed and all(m["expected"] == m["found"] for m in judged),
+        passed=difference <= TOLERANCE and all(m["expected"] == m["found"] for m in judged),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         machine=platform.platform(),
     )
@@ -113,11 +113,15 @@ def read_masters(path: Path) -> list[Master]:
 def _replay(exported: Exported) -> float:
     """Largest difference of what the graph says now to what was stored."""
     found = exported.session()(to_input(exported.replay["images"]))
-    apart = max(
-        float(np.abs(found[name] - exported.replay[name]).max())
-        for name in ("pred_score", "anomaly_map")
+    scale = float(exported.proof["scale"])
+    units: dict[str, Any] = {
+        "pred_score": scale,
+        "anomaly_map": scale,
+        "class_distance": 1 + np.abs(exported.replay["class_distance"]),
+    }
+    return float(
+        np.max([np.max(np.abs(found[k] - exported.replay[k]) / unit) for k, unit in units.items()])
     )
-    return apart / float(exported.proof["scale"])
 
 
 def _judge(model: Model, masters: Sequence[Master]) -> list[dict[str, Any]]:
@@ -129,8 +133,8 @@ def _judge(model: Model, masters: Sequence[Master]) -> list[dict[str, Any]]:
                 "path": str(one.path),
                 "sha256": answer.sha256,
                 "expected": one.expected,
-                "found": answer.verdict,
-                "reason": answer.reason,
+                "found": answer.verdict if answer.error is None else "error",
+                "reason": answer.error or answer.reason,
                 "score": answer.pred_score,
                 "threshold": answer.threshold,
             }

@@ -1,6 +1,6 @@
 """The folder of an exported model: graph, card, thresholds and the proof of what it says.
 
-EXPORT/export.json               manifest: schema, card, calibration, precision, proof, hashes
+EXPORT/export.json               manifest: schema, card, calibration, proof, hashes
 EXPORT/model-HASH.onnx           the graph; OpenVINO: model-HASH.xml and model-HASH.bin
 EXPORT/replay-HASH.safetensors   inputs without any product, and what the graph must say to them
 EXPORT/roi_I-HASH.png            inspection masks
@@ -15,23 +15,21 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from snlad.artifacts import Arrays, Artifact, format_arrays, load_artifact, save_artifact
+from snlad.artifacts import Arrays, format_arrays, load_artifact, save_artifact
 from snlad.calibration.record import Calibration
 from snlad.data.images import to_input
 from snlad.errors import ArtifactError, UsageError
 from snlad.inspection import Output
 from snlad.metrics.protocols import Protocol as Rules
 from snlad.model_card import ModelCard, card_fields, parse_card, write_card
-from snlad.runtime.sessions import Precision, Session, onnx_session, openvino_session
+from snlad.runtime.sessions import OUTPUTS, Session, onnx_session, openvino_session
 
 MANIFEST = "export.json"
 
 Format = Literal["onnx", "openvino"]
 
-_FORMAT: TypeAdapter[Format] = TypeAdapter(Format)
-_PRECISION: TypeAdapter[Precision] = TypeAdapter(Precision)
+_SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": ("onnx",), "openvino": ("xml", "bin")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +40,8 @@ class Exported:
         card: what is known of the trained model.
         rois: inspection masks, bool (H0, W0), by class name.
         model: identity of the trained model.
-        calibration: thresholds in force for this graph; ``None`` where the model has none.
+        calibration: its thresholds.
         format: of the graph.
-        precision: that it is computed in.
         graph: its files by suffix, ``onnx``, or ``xml`` and ``bin``.
         replay: uint8 ``images`` (B, H, W, 3) and the graph's outputs by name.
         proof: how far the graph's answers are from the trained model's.
@@ -53,14 +50,13 @@ class Exported:
     card: ModelCard
     rois: Mapping[str, NDArray[np.bool_]]
     model: str
-    calibration: Calibration | None
+    calibration: Calibration
     format: Format
-    precision: Precision
     graph: Mapping[str, bytes]
     replay: Arrays
     proof: Mapping[str, Any]
 
-    def session(self, threads: int = 0) -> Session:
+    def session(self) -> Session:
         """What computes the graph.
 
         Raises:
@@ -68,8 +64,8 @@ class Exported:
             ModuleNotFoundError: its runtime is not installed.
         """
         if self.format == "onnx":
-            return onnx_session(self.graph["onnx"], threads)
-        return openvino_session(self.graph["xml"], self.graph["bin"], self.precision, threads)
+            return onnx_session(self.graph["onnx"])
+        return openvino_session(self.graph["xml"], self.graph["bin"])
 
 
 class ExportedNetwork:
@@ -108,6 +104,20 @@ def is_export(folder: Path) -> bool:
     return (folder / MANIFEST).exists()
 
 
+def require_run(path: Path) -> Path:
+    """Let a path through that is no export.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if is_export(path):
+        raise UsageError(
+            f"{path} is an export, which only predict and verify take; "
+            "give the run that it was exported from"
+        )
+    return path
+
+
 def save_export(folder: Path, exported: Exported) -> str:
     """Save an exported model atomically.
 
@@ -117,14 +127,12 @@ def save_export(folder: Path, exported: Exported) -> str:
     card, files = card_fields(exported.card, exported.rois)
     files |= {f"model.{suffix}": data for suffix, data in exported.graph.items()}
     files["replay.safetensors"] = format_arrays(exported.replay)
-    calibration = exported.calibration
-    record = None if calibration is None else calibration.model_dump(mode="json")
+    record = exported.calibration.model_dump(mode="json")
     payload = {
         "card": card,
         "model": exported.model,
         "calibration": record,
         "format": exported.format,
-        "precision": exported.precision,
         "proof": dict(exported.proof),
     }
     identity = save_artifact(folder, "export", payload, files)
@@ -139,25 +147,31 @@ def load_export(folder: Path) -> tuple[Exported, str]:
         ArtifactError: the folder is damaged, foreign or of another version.
     """
     artifact = load_artifact(folder, "export")
+    payload = artifact.payload
     try:
-        card, rois = parse_card(artifact.payload["card"], artifact.files, folder)
-        record = artifact.payload["calibration"]
+        card, rois = parse_card(payload["card"], artifact.files, folder)
+        replay = artifact.arrays("replay.safetensors")
         exported = Exported(
             card=card,
             rois=rois,
-            model=artifact.payload["model"],
-            calibration=None if record is None else Calibration.model_validate(record),
-            format=_FORMAT.validate_python(artifact.payload["format"]),
-            precision=_PRECISION.validate_python(artifact.payload["precision"]),
-            graph=_graph(artifact),
-            replay=artifact.arrays("replay.safetensors"),
-            proof=artifact.payload["proof"],
+            model=payload["model"],
+            calibration=Calibration.model_validate(payload["calibration"]),
+            format=payload["format"],
+            graph={name: artifact.files[f"model.{name}"] for name in _SUFFIXES[payload["format"]]},
+            replay={name: replay[name] for name in ("images", *OUTPUTS)},
+            proof=payload["proof"],
         )
-    except (KeyError, ValidationError) as error:
-        raise ArtifactError(f"{folder / MANIFEST} lacks or garbles a field: {error}") from None
+        _require_replay(exported)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"{folder / MANIFEST} lacks or garbles a field: {reason}") from None
     return exported, artifact.identity
 
 
-def _graph(artifact: Artifact) -> dict[str, bytes]:
-    suffixes = {"onnx": ("onnx",), "openvino": ("xml", "bin")}[artifact.payload["format"]]
-    return {suffix: artifact.files[f"model.{suffix}"] for suffix in suffixes}
+def _require_replay(exported: Exported) -> None:
+    """Let an export through whose inputs can be replayed, and whose proof has a scale."""
+    images, size = exported.replay["images"], exported.card.config.image_size
+    if images.dtype != np.uint8 or images.shape[1:] != (*size, 3) or not len(images):
+        raise ValueError(f"replayed images are {images.dtype} {images.shape}")
+    if not 0 < float(exported.proof["scale"]) < np.inf:
+        raise ValueError(f"the proof's scale is {exported.proof['scale']}")

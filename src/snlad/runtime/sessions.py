@@ -1,8 +1,10 @@
 """What computes an exported graph, without torch: ONNX Runtime or OpenVINO."""
 
 import os
+import re
 from collections.abc import Callable
-from typing import Any, Literal
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -10,28 +12,26 @@ from jaxtyping import Float32
 from snlad.errors import ArtifactError
 from snlad.runtime.silence import silence
 
-Precision = Literal["fp32", "bf16", "int8"]
-
 INPUT = "input"
 OUTPUTS = ("pred_score", "anomaly_map", "class_distance")
 """Of the graph: (N, 3, H, W) in [0, 1] to (N,), (N, 1, 256, 256) and (N, K)."""
 
 Session = Callable[[Float32[np.ndarray, "N 3 H W"]], dict[str, np.ndarray]]
-"""Images to outputs by name, all float32."""
+"""Images to outputs by name, all float32; may be called from several threads."""
 
 _DOMAINS = {"", "ai.onnx"}
 """Where the operators of a graph may come from: ONNX itself."""
 
+_OPENVINO = re.compile(rb'<\?xml version="1\.0"\?>\s*<net ')
+"""How a graph of OpenVINO begins; its reader takes other formats too, with files beside them."""
 
-def onnx_session(model: bytes, threads: int = 0) -> Session:
-    """Run a graph in ONNX Runtime on the CPU.
 
-    Args:
-        model: a whole ONNX file.
-        threads: at most; 0 for as many as ``OMP_NUM_THREADS`` says, or as there are cores.
+def onnx_session(model: bytes) -> Session:
+    """Run a graph in ONNX Runtime on the CPU, with ``OMP_NUM_THREADS`` threads or one a core.
 
     Raises:
-        ArtifactError: data lie outside the file, or an operator is not ONNX's own.
+        ArtifactError: data lie outside the file, an operator is not ONNX's own, or the graph is no
+            export of snlad.
         ModuleNotFoundError: the extra ``onnx`` is not installed.
     """
     silence()
@@ -39,45 +39,65 @@ def onnx_session(model: bytes, threads: int = 0) -> Session:
 
     require_plain(model)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or _threads()
+    options.intra_op_num_threads = _threads()
     options.log_severity_level = 3  # errors alone
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's errors have no base of their own
+        raise _foreign(error) from None
+    _require_names([one.name for one in (*session.get_inputs(), *session.get_outputs())])
+    return _one_by_one(lambda image: session.run(list(OUTPUTS), {INPUT: image}))
 
-    def run(images: Float32[np.ndarray, "N 3 H W"]) -> dict[str, np.ndarray]:
-        return dict(zip(OUTPUTS, session.run(list(OUTPUTS), {INPUT: images}), strict=True))
 
-    return run
-
-
-def openvino_session(xml: bytes, weights: bytes, precision: Precision, threads: int = 0) -> Session:
-    """Run a graph in OpenVINO on the CPU; ``fp32`` computes in float32 whatever is faster.
-
-    Args:
-        xml: the graph.
-        weights: what it holds.
-        precision: in which it is computed; an ``int8`` graph says itself where.
-        threads: at most; 0 for as many as ``OMP_NUM_THREADS`` says, or as there are cores.
+def openvino_session(xml: bytes, weights: bytes) -> Session:
+    """Run a graph in OpenVINO on the CPU, in float32 whatever is faster; threads as for ONNX.
 
     Raises:
+        ArtifactError: the graph is no export of snlad.
         ModuleNotFoundError: the extra ``openvino`` is not installed.
     """
     silence()
     import openvino
 
-    model = openvino.Core().read_model(xml, weights)
-    settings: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    if count := threads or _threads():
+    if not _OPENVINO.match(xml):
+        raise ArtifactError("the model is no graph of OpenVINO; nothing was run: export it again")
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
+    if count := _threads():
         settings["INFERENCE_NUM_THREADS"] = count
-    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    core, lock = openvino.Core(), Lock()
+    try:
+        compiled = core.compile_model(core.read_model(xml, weights), "CPU", settings)
+    except RuntimeError as error:
+        raise _foreign(error) from None
+    _require_names([one.get_any_name() for one in (*compiled.inputs, *compiled.outputs)])
 
-    def run(images: Float32[np.ndarray, "N 3 H W"]) -> dict[str, np.ndarray]:
-        found = compiled(images)
-        return {name: found[name] for name in OUTPUTS}
+    def run(image: np.ndarray) -> list[np.ndarray]:
+        with lock:  # its one request holds inputs and outputs
+            found = compiled(image)
+            return [found[name].copy() for name in OUTPUTS]
 
-    return run
+    return _one_by_one(run)
+
+
+def _one_by_one(run: Callable[[np.ndarray], list[np.ndarray]]) -> Session:
+    """A picture at a time: a batch is no faster here, and would fill the memory."""
+
+    def session(images: Float32[np.ndarray, "N 3 H W"]) -> dict[str, np.ndarray]:
+        found = zip(*(run(images[i : i + 1]) for i in range(len(images))), strict=True)
+        return {name: np.concatenate(part) for name, part in zip(OUTPUTS, found, strict=True)}
+
+    return session
+
+
+def _require_names(names: list[str]) -> None:
+    if sorted(names) != sorted((INPUT, *OUTPUTS)):
+        raise ArtifactError(f"the graph has {', '.join(names)}, not what snlad exports")
+
+
+def _foreign(error: Exception) -> ArtifactError:
+    reason = str(error).strip().splitlines()[0][:120]
+    return ArtifactError(f"the graph cannot be run ({reason}); export it again")
 
 
 def require_plain(data: bytes) -> None:
@@ -96,8 +116,13 @@ def require_plain(data: bytes) -> None:
         raise ArtifactError("the model is no ONNX file; export it again") from None
     attributes = [one for node in model.graph.node for one in node.attribute]
     tensors = [*model.graph.initializer, *(one.t for one in attributes)]
-    if any(one.data_location == onnx.TensorProto.EXTERNAL for one in tensors):
-        raise ArtifactError("the model has data outside its file; nothing was run: export it again")
+    sparse = model.graph.sparse_initializer or any(
+        one.HasField("sparse_tensor") or one.sparse_tensors or one.tensors for one in attributes
+    )
+    if sparse or any(one.data_location == onnx.TensorProto.EXTERNAL for one in tensors):
+        raise ArtifactError(
+            "the model has data outside its file, or sparse ones; nothing was run: export it again"
+        )
     foreign = [f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in _DOMAINS]
     if foreign or model.functions or any(one.HasField("g") or one.graphs for one in attributes):
         what = f"operator {foreign[0]}" if foreign else "a function or a graph inside the graph"
