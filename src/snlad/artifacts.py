@@ -55,7 +55,7 @@ class Artifact:
     """A checked artefact: what its manifest says and the bytes of its files.
 
     Attributes:
-        kind: ``model`` or ``checkpoint``.
+        kind: what it is, for example ``model``, ``checkpoint`` or ``export``.
         payload: the JSON values that were saved.
         files: bytes by logical name, each verified against its SHA-256.
         identity: SHA-256 over the manifest; names this exact artefact.

@@ -18,6 +18,7 @@ from snlad.inspection import Found, Inspector, Network
 from snlad.metrics.protocols import Protocol
 from snlad.model_card import ModelCard, find_model
 from snlad.runtime.exported import Exported, ExportedNetwork, is_export, load_export
+from snlad.runtime.sessions import Session
 from snlad.types import MAP_SIZE, Prediction
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def load(
                 f"{path} is an export, which runs on the CPU; leave --device {device} out"
             )
         exported, identity = load_export(Path(path))
-        return open_export(exported, identity)
+        return open_export(exported, identity, exported.session())
     from snlad.model_folder import load_model
     from snlad.torch_network import TorchNetwork
 
@@ -217,15 +218,16 @@ def load(
     )
 
 
-def open_export(exported: Exported, identity: str) -> Model:
+def open_export(exported: Exported, identity: str, session: Session) -> Model:
     """A model that inspects with an export's graph.
 
-    Raises:
-        ArtifactError: the graph is not one that snlad exports.
-        ModuleNotFoundError: its runtime is not installed.
+    Args:
+        exported: the export.
+        identity: SHA-256 that names it.
+        session: computes its graph.
     """
     return Model(
-        ExportedNetwork(exported.session(), exported.card),
+        ExportedNetwork(session, exported.card),
         exported.card,
         identity,
         dict(exported.rois),

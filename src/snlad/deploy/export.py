@@ -88,12 +88,11 @@ def export(
         replay={},
         proof={},
     )
-    proof = _prove(trained, open_export(exported, "not yet saved"), samples, progress)
+    session = exported.session()
+    proof = _prove(trained, open_export(exported, "not yet saved", session), samples, progress)
     proof.require()
     pictures = load_inputs([s.path for s in samples[:_REPLAYED]], size) if with_pictures else None
-    exported = replace(
-        exported, replay=_replay(exported.session(), size, pictures), proof=proof.to_dict()
-    )
+    exported = replace(exported, replay=_replay(session, size, pictures), proof=proof.to_dict())
     return save_export(out, exported), proof
 
 

@@ -18,6 +18,7 @@ from snlad.deploy.tolerance import TOLERANCE
 from snlad.errors import DataError
 from snlad.predict import Model, open_export
 from snlad.runtime.exported import Exported, load_export
+from snlad.runtime.sessions import Session
 
 _VERDICTS = ("ok", "ng", "not_judged")
 
@@ -81,8 +82,9 @@ def verify(folder: Path, masters: Sequence[Master] = ()) -> Certificate:
         UsageError: a master's class is not one of the model's.
     """
     exported, identity = load_export(folder)
-    difference = _replay(exported)
-    judged = _judge(open_export(exported, identity), masters)
+    session = exported.session()
+    difference = _replay(exported, session)
+    judged = _judge(open_export(exported, identity, session), masters)
     return Certificate(
         export=identity,
         replayed=len(exported.replay["images"]),
@@ -110,9 +112,9 @@ def read_masters(path: Path) -> list[Master]:
     return found
 
 
-def _replay(exported: Exported) -> float:
+def _replay(exported: Exported, session: Session) -> float:
     """Largest difference of what the graph says now to what was stored."""
-    found = exported.session()(to_input(exported.replay["images"]))
+    found = session(to_input(exported.replay["images"]))
     scale = float(exported.proof["scale"])
     units: dict[str, Any] = {
         "pred_score": scale,

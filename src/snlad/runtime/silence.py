@@ -5,11 +5,11 @@ import sys
 
 
 def silence() -> None:
-    """Switch the telemetry of ONNX Runtime, OpenVINO and NNCF off; called before any is imported.
+    """Switch the telemetry of ONNX Runtime and OpenVINO off; called before either is imported.
 
     ONNX Runtime reports from native threads and keeps a device's id in the user's cache, unless a
-    variable says otherwise. OpenVINO and NNCF report through a package of their own, and do without
-    where it cannot be imported.
+    variable says otherwise. OpenVINO reports through a package of its own, and does without where
+    that cannot be imported.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment] # documented: such an import fails
