@@ -52,6 +52,17 @@ def test_the_nearest_center_and_how_far_it_is() -> None:
     torch.testing.assert_close(distance, torch.tensor([[[0.0, 1.0, 0.5]]] * 2))
 
 
+@pytest.mark.parametrize("count", [1, 3, 64, 130, 256])
+def test_the_nearest_of_many_is_found_however_many_there_are(count: int) -> None:
+    centers = NormalityCenters(5, count)
+    centers.points.copy_(torch.randn(count, 5))
+    features = torch.randn(2, 5, 4, 6)
+    nearest, distance = centers.nearest(features)
+    apart = torch.cdist(features.flatten(2).mT, centers.points)
+    assert torch.equal(nearest.flatten(1), apart.argmin(dim=2))
+    torch.testing.assert_close(distance.flatten(1), apart.amin(dim=2), atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("locations", "different"), [(3, 1), (89, 2), (90, 3), (400, 7)])
 def test_a_center_has_thirty_locations_or_there_are_fewer_of_them(
     locations: int, different: int

@@ -1,15 +1,19 @@
 """Gaussian smoothing: one implementation for training, export and metrics."""
 
+from functools import lru_cache
 from math import ceil
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
-from torch.nn import functional as F
 
 from snlad.affinity import in_full_precision
 from snlad.errors import DataError
+
+_Border = Literal["reflect", "edge", "constant"]
+"""What lies beyond the border, in NumPy's words."""
 
 
 @in_full_precision
@@ -48,18 +52,28 @@ def gaussian_context(values: Float[Tensor, "B 1 H W"], sigma: float) -> Float[Te
         values: of any size.
         sigma: standard deviation in locations, above 0.
     """
-    return _convolved(values, sigma, ceil(3 * sigma), "replicate")
+    return _convolved(values, sigma, ceil(3 * sigma), "edge")
 
 
 def _convolved(
-    x: Float[Tensor, "B 1 H W"],
-    sigma: float,
-    radius: int,
-    border: Literal["reflect", "replicate", "constant"],
+    x: Float[Tensor, "B 1 H W"], sigma: float, radius: int, border: _Border
 ) -> Float[Tensor, "B 1 H W"]:
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float64, device="cpu")
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).to(x)
-    padded = F.pad(x, (radius, radius, radius, radius), mode=border)
-    rows = F.conv2d(padded, kernel[None, None, None, :])
-    return F.conv2d(rows, kernel[None, None, :, None])
+    """Rows and columns as two matrix products: on a CPU much faster than narrow convolutions."""
+    down, across = (
+        torch.from_numpy(_weights(size, sigma, radius, border)).to(x) for size in x.shape[2:]
+    )
+    return down @ x @ across.mT
+
+
+@lru_cache(maxsize=32)
+def _weights(
+    size: int, sigma: float, radius: int, border: _Border
+) -> Float64[np.ndarray, "size size"]:
+    """Weight of each location (columns) in each smoothed one (rows)."""
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    beyond = {"constant_values": size} if border == "constant" else {}
+    seen = np.pad(np.arange(size), radius, mode=border, **beyond)  # type: ignore[call-overload] # its stub knows single modes alone
+    weights = np.zeros((size, size + 1))  # the last one is what lies beyond a border of zeros
+    windows = np.lib.stride_tricks.sliding_window_view(seen, len(kernel))
+    np.add.at(weights, (np.arange(size)[:, None], windows), kernel / kernel.sum())
+    return np.ascontiguousarray(weights[:, :size])

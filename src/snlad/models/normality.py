@@ -8,6 +8,8 @@ Sources: farthest points as PatchCore takes them (arXiv 2106.08265, 3.2); that k
 the common from the odd is ours.
 """
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -64,13 +66,23 @@ class NormalityCenters(nn.Module):
         # is for any number of pictures, so it takes them at once.
         parts = [vectors] if torch.compiler.is_exporting() else torch.split(vectors, 1)
         found = [
-            torch.baddbmm(lengths, one, points.mT.expand(one.shape[0], -1, -1), alpha=-2).min(dim=2)
+            _lowest(torch.baddbmm(lengths, one, points.mT.expand(one.shape[0], -1, -1), alpha=-2))
             for one in parts
         ]
-        nearest = torch.cat([indices for _, indices in found])
-        squared = torch.cat([value for value, _ in found]) + vectors.square().sum(dim=2)
+        nearest = torch.cat([indices for indices, _ in found])
+        squared = torch.cat([value for _, value in found]) + vectors.square().sum(dim=2)
         shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
         return nearest.view(shape), squared.clamp_min(0).sqrt().view(shape)
+
+
+def _lowest(x: Float[Tensor, "B N K"]) -> tuple[Int[Tensor, "B N"], Float[Tensor, "B N"]]:
+    """Index and value of each row's lowest: that of groups first, as plain minima are fast."""
+    size = math.gcd(x.shape[2], 64)
+    groups = x.unflatten(2, (-1, size))
+    group = groups.amin(dim=3).argmin(dim=2, keepdim=True)
+    inside = groups.gather(2, group[..., None].expand(-1, -1, 1, size))[:, :, 0]
+    value, index = inside.min(dim=2)
+    return group[..., 0] * size + index, value
 
 
 def coarse_features(teacher: Pyramid) -> Level:
