@@ -78,7 +78,7 @@ class NormalityCenters(nn.Module):
 def _lowest(x: Float[Tensor, "B N K"]) -> tuple[Int[Tensor, "B N"], Float[Tensor, "B N"]]:
     """Index and value of each row's lowest: that of groups first, as plain minima are fast."""
     size = math.gcd(x.shape[2], 64)
-    groups = x.unflatten(2, (-1, size))
+    groups = x.view(*x.shape[:2], -1, size)
     group = groups.amin(dim=3).argmin(dim=2, keepdim=True)
     inside = groups.gather(2, group[..., None].expand(-1, -1, 1, size))[:, :, 0]
     value, index = inside.min(dim=2)
