@@ -8,6 +8,7 @@ import pytest
 from snlad.calibration.record import Calibration, find_limits
 from snlad.data.loading import Picture
 from snlad.deploy.proof import Proof, prove, within_class_deviation
+from snlad.deploy.tolerance import TOLERANCES
 from snlad.errors import ArtifactError, UsageError
 from snlad.types import Prediction, silent
 
@@ -87,27 +88,32 @@ def proof(**fields) -> Proof:
 
 
 @pytest.mark.parametrize(
-    ("fields", "passes"),
+    ("precision", "fields", "passes"),
     [
-        ({"score_difference": 1e-3, "map_difference": 1e-3}, True),
-        ({"score_difference": 1.1e-3}, False),
-        ({"map_difference": 1.1e-3}, False),
-        ({"flipped": 1}, False),
+        ("fp32", {"score_difference": 1e-3, "map_difference": 1e-3}, True),
+        ("fp32", {"score_difference": 1.1e-3}, False),
+        ("fp32", {"map_difference": 1.1e-3}, False),
+        ("fp32", {"flipped": 1}, False),
+        ("bf16", {"score_difference": 5e-2, "map_difference": 5e-2, "flipped": 2}, True),
+        ("bf16", {"score_difference": 5.1e-2}, False),
+        ("bf16", {"flipped": 3}, False),
+        ("int8", {"score_difference": 9.0, "map_difference": 9.0, "flipped": 2}, True),
+        ("int8", {"flipped": 3}, False),
     ],
 )
-def test_what_is_allowed(fields, passes) -> None:
+def test_what_is_allowed(precision, fields, passes) -> None:
     if passes:
-        proof(**fields).require()
+        proof(**fields).require(TOLERANCES[precision])
         return
     with pytest.raises(ArtifactError, match="nothing was written"):
-        proof(**fields).require()
+        proof(**fields).require(TOLERANCES[precision])
 
 
 def test_what_is_not_a_number_proves_nothing() -> None:
     for found in (compare([1.0, 2.0], [1.0, 2.0], map_=float("nan")),
                   compare([1.0, 2.0], [1.0, float("nan")])):  # fmt: skip
         with pytest.raises(ArtifactError, match="differs by nan"):
-            found.require()
+            found.require(TOLERANCES["int8"])
 
 
 def test_one_score_a_class_gives_no_scale() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from snlad.calibration.caveats import warnings
 from snlad.data.opening import open_dataset
-from snlad.engine.calibrate import calibrate, warnings
+from snlad.engine.calibrate import calibrate
 from snlad.errors import ImageError, UsageError
 from snlad.model_folder import load_model
 from snlad.predict import Model, load

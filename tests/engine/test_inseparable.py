@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from snlad.calibration.caveats import guessed_promise, warnings
 from snlad.calibration.conformal import p_value
 from snlad.calibration.record import find_limits
 from snlad.data.opening import open_dataset
-from snlad.engine.calibrate import calibrate, guessed_promise, warnings
+from snlad.engine.calibrate import calibrate
 from snlad.predict import load
 
 TONES = {"dark": 60, "grey": 140, "silver": 140}

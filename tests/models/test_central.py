@@ -116,7 +116,7 @@ def test_a_level_weighs_the_root_of_its_side_over_the_finest_ones() -> None:
         residuals = [torch.full((1, s, s), float(i == kept)) for i, s in enumerate((8, 4, 2))]
         shown.append(float(maps(teacher, residuals, SIZE)["plain"].mean()))
     assert shown == pytest.approx([1, 0.5**0.5, 0.5])
-    _, distances = maps.fine.nearest(maps.center_features(teacher)[1])
+    _, distances = maps.fine(maps.center_features(teacher)[1])
     center = maps(teacher, [torch.zeros(1, s, s) for s in (8, 4, 2)], SIZE)["center"]
     assert float(center[0, 0, 0, 0]) == pytest.approx(float(distances[0, 0, 0]))
 
@@ -205,7 +205,7 @@ def test_the_context_of_the_distance_is_as_wide_in_the_picture_as_the_students()
     maps = central(2, 2, distance=True)
     odd = torch.zeros(1, 16, 16, dtype=torch.long)
     odd[0, 8, 8] = 1
-    maps.fine.nearest = lambda _: (odd, 10.0 * odd)
+    maps.fine.forward = lambda _: (odd, 10.0 * odd)
     maps.usual[2], maps.scale[2] = torch.tensor([0.0, 5.0]), torch.tensor([1.0, 3.0])
     center = maps(teacher, teacher, (16, 16))["center"][0, 0]
     own = float(weights(1.5, 5)[5] ** 2)
@@ -218,7 +218,7 @@ def test_between_two_deep_locations_what_is_usual_is_between_theirs() -> None:
     teacher, student = ([torch.zeros(1, 2, 1, 4), torch.zeros(1, 2, 1, 2)] for _ in range(2))
     student[0] = student[0] + 9.0
     maps = central(2, 2)
-    maps.coarse.nearest = lambda _: (torch.tensor([[[0, 1]]]), torch.zeros(1, 1, 2))
+    maps.coarse.forward = lambda _: (torch.tensor([[[0, 1]]]), torch.zeros(1, 1, 2))
     maps.usual[0], maps.scale[0] = torch.tensor([1.0, 5.0]), torch.tensor([1.0, 2.0])
     other = float(weights(0.75, 3)[4:].sum())  # the border repeats what is on one's own side
     shown = maps(teacher, student, (1, 4))["plain"][0, 0, 0].tolist()

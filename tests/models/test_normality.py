@@ -47,7 +47,7 @@ def test_the_nearest_center_and_how_far_it_is() -> None:
     centers = NormalityCenters(2, 3)
     centers.points.copy_(torch.tensor([[0.0, 0.0], [3.0, 4.0], [10.0, 0.0]]))
     features = torch.tensor([[0.0, 0.0], [0.0, 1.0], [3.0, 4.5]]).T.reshape(1, 2, 1, 3)
-    nearest, distance = centers.nearest(features.repeat(2, 1, 1, 1))
+    nearest, distance = centers(features.repeat(2, 1, 1, 1))
     assert nearest.tolist() == [[[0, 0, 1]]] * 2
     torch.testing.assert_close(distance, torch.tensor([[[0.0, 1.0, 0.5]]] * 2))
 
@@ -57,7 +57,7 @@ def test_the_nearest_of_many_is_found_however_many_there_are(count: int) -> None
     centers = NormalityCenters(5, count)
     centers.points.copy_(torch.randn(count, 5))
     features = torch.randn(2, 5, 4, 6)
-    nearest, distance = centers.nearest(features)
+    nearest, distance = centers(features)
     apart = torch.cdist(features.flatten(2).mT, centers.points)
     assert torch.equal(nearest.flatten(1), apart.argmin(dim=2))
     torch.testing.assert_close(distance.flatten(1), apart.amin(dim=2), atol=1e-5, rtol=1e-4)
@@ -134,7 +134,7 @@ def test_distances_are_exact_far_from_the_origin() -> None:
     centers = NormalityCenters(3, 5)
     centers.points.copy_(torch.rand(5, 3) + 1000)
     features = torch.rand(2, 3, 4, 6) + 1000
-    nearest, distance = centers.nearest(features)
+    nearest, distance = centers(features)
     vectors = features.flatten(2).mT.double()
     expected = torch.cdist(vectors, centers.points.double().expand(2, 5, 3)).min(dim=2)
     assert torch.equal(nearest.flatten(1), expected.indices)

@@ -20,9 +20,10 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
     """Set the thresholds of a model anew and keep the old ones as an earlier version."""
+    from snlad.calibration.caveats import guessed_promise, warnings
     from snlad.cli.progress import show_progress
     from snlad.data.opening import open_dataset
-    from snlad.engine.calibrate import calibrate, guessed_promise, warnings
+    from snlad.engine.calibrate import calibrate
     from snlad.engine.hardware import choose_device
     from snlad.predict import load
     from snlad.report.tables import format_limits, format_repeatability

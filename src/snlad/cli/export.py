@@ -14,10 +14,21 @@ class Format(StrEnum):
     openvino = "openvino"
 
 
+class Precision(StrEnum):
+    """Of the networks."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    int8 = "int8"
+
+
 def run(
     model: Annotated[Path, typer.Argument(metavar="RUN", help="Run or model folder.")],
     out: Annotated[Path, typer.Option(help="Folder for the export; it must not exist.")],
     format_: Annotated[Format, typer.Option("--format", help="Runtime.")] = Format.onnx,
+    precision: Annotated[
+        Precision, typer.Option(help="Of the networks; bf16 and int8 have own thresholds.")
+    ] = Precision.fp32,
     calibration: Annotated[
         Path | None,
         typer.Option(help="Normal pictures to prove it on; else those that set the thresholds."),
@@ -39,6 +50,7 @@ def run(
             out,
             samples,
             format=format_.value,
+            precision=precision.value,
             with_pictures=with_pictures,
             progress=progress,
         )

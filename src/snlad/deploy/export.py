@@ -23,16 +23,20 @@ from snlad.data.roi import FittedRois
 from snlad.data.samples import Sample
 from snlad.deploy.graph import InferenceGraph, to_onnx, to_openvino
 from snlad.deploy.proof import Proof, prove
-from snlad.engine.calibrate import require_calibration
+from snlad.deploy.quantise import quantise
+from snlad.deploy.tolerance import TOLERANCES
+from snlad.engine.calibrate import calibrate_export, require_calibration
 from snlad.engine.pictures import load_pictures
 from snlad.errors import UsageError
-from snlad.model_folder import load_model
+from snlad.model_folder import LoadedModel, load_model
 from snlad.predict import Model, load, open_export
-from snlad.runtime.exported import Exported, Format, require_run, save_export
+from snlad.runtime.exported import Exported, Format, Precision, require_run, save_export
 from snlad.runtime.sessions import Session
 from snlad.types import Progress, silent
 
 _PROBES, _BATCH, _REPLAYED = 50, 16, 4
+_RANGED = 300
+"""Pictures, evenly of all classes, that the ranges of INT8 are found on."""
 _SEED = 0
 
 
@@ -42,6 +46,7 @@ def export(
     samples: Sequence[Sample] = (),
     *,
     format: Format = "onnx",
+    precision: Precision = "fp32",
     with_pictures: bool = False,
     progress: Progress = silent,
 ) -> tuple[str, Proof]:
@@ -52,6 +57,7 @@ def export(
         out: folder to write; it must not exist.
         samples: normal pictures to prove it on; by default those that set the thresholds.
         format: of the graph.
+        precision: that its networks are computed in; a lower one has thresholds of its own.
         with_pictures: keep a few of them in the export, to be replayed where it is used.
         progress: told how far the work is.
 
@@ -62,38 +68,65 @@ def export(
         ArtifactError: the model is damaged, or the export does not say what it says; nothing is
             written then.
         ImageError: a picture cannot be read.
-        UsageError: the model is not calibrated or cannot tell classes, the folder exists, or a
-            picture is missing, not normal or of another class.
+        UsageError: the model is not calibrated or cannot tell classes, the folder exists, the
+            format has not this precision, or a picture is missing, not normal, of another class or,
+            where it sets thresholds, one that was trained on.
     """
     if out.exists():
         raise UsageError(f"--out {out} exists; give another folder or move it away")
+    if (format, precision) == ("onnx", "bf16"):
+        raise UsageError(
+            "ONNX Runtime computes no bfloat16 on a CPU; export with --format openvino, or with "
+            "--precision int8"
+        )
     loaded, trained = load_model(require_run(run)), load(run)
     if trained.calibration is None:
         raise UsageError(f"{run} is not calibrated; run  snlad calibrate {run}  first")
     if loaded.class_answer is None:
         raise UsageError(f"{run} was saved without what tells classes apart; train it again")
+    size = trained.card.config.image_size
+    source = "--calibration" if samples else trained.calibration.source
     samples = samples or _held_out(run, trained.calibration)
     require_calibration(samples, trained.card.classes)
-    size = trained.card.config.image_size
-    graph = {"onnx": to_onnx(InferenceGraph(loaded.detector, loaded.class_answer), size)}
-    if format == "openvino":
-        graph = to_openvino(graph["onnx"])
     exported = Exported(
         card=trained.card,
         rois=trained.rois,
         model=trained.identity,
         calibration=trained.calibration,
         format=format,
-        graph=graph,
+        precision=precision,
+        graph=_make_graph(loaded, samples, format, precision),
         replay={},
         proof={},
     )
     session = exported.session()
-    proof = _prove(trained, open_export(exported, "not yet saved", session), samples, progress)
-    proof.require()
-    pictures = load_inputs([s.path for s in samples[:_REPLAYED]], size) if with_pictures else None
-    exported = replace(exported, replay=_replay(session, size, pictures), proof=proof.to_dict())
+    model = open_export(exported, "not yet saved", session)
+    if precision != "fp32":
+        own = calibrate_export(run, model, samples, source=source, progress=progress)
+        model.calibration, exported = own, replace(exported, calibration=own)
+    proof = _prove(trained, model, samples, progress)
+    proof.require(TOLERANCES[precision])
+    exported = replace(
+        exported,
+        replay=_replay(session, size, samples[: _REPLAYED if with_pictures else 0]),
+        proof=proof.to_dict(),
+    )
     return save_export(out, exported), proof
+
+
+def _make_graph(
+    loaded: LoadedModel, samples: Sequence[Sample], format: Format, precision: Precision
+) -> dict[str, bytes]:
+    """The files of the graph by suffix."""
+    size = loaded.card.config.image_size
+    assert loaded.class_answer is not None
+    onnx = to_onnx(InferenceGraph(loaded.detector, loaded.class_answer), size)
+    if precision == "int8":
+        chosen = np.unique(np.linspace(0, len(samples) - 1, _RANGED).round()).astype(int)
+        paths = [samples[i].path for i in chosen]
+        inputs = (to_input(load_inputs([path], size)) for path in paths)
+        onnx = quantise(onnx, inputs, len(paths))
+    return {"onnx": onnx} if format == "onnx" else to_openvino(onnx)
 
 
 def _held_out(run: Path, calibration: Calibration) -> tuple[Sample, ...]:
@@ -131,13 +164,11 @@ def _normals(
             yield picture, sample.class_name
 
 
-def _replay(
-    session: Session, size: tuple[int, int], pictures: UInt8[np.ndarray, "B H W 3"] | None
-) -> Arrays:
-    """Inputs, and what the graph says to them: patterns of noise, and pictures where allowed."""
+def _replay(session: Session, size: tuple[int, int], samples: Sequence[Sample]) -> Arrays:
+    """Inputs, and what the graph says to them: patterns of noise, and the pictures given."""
     images = _patterns(size)
-    if pictures is not None:
-        images = np.concatenate([images, pictures])
+    if samples:
+        images = np.concatenate([images, load_inputs([one.path for one in samples], size)])
     return {"images": images, **session(to_input(images))}
 
 

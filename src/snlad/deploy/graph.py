@@ -1,9 +1,12 @@
 """The whole inference as one graph: normalisation, networks, maps, smoothing, score, classes."""
 
 import io
+from ast import literal_eval
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +18,16 @@ from snlad.models.detector import Detector
 from snlad.models.statistics import channel_statistics
 from snlad.runtime.sessions import INPUT, OUTPUTS
 from snlad.runtime.silence import silence
+from snlad.runtime.split import NETWORKS_END
+
+if TYPE_CHECKING:
+    import onnx
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""What the exporter writes to a node: the modules that it is of."""
+
+_FOLDED = 2**26
+"""Numbers that a constant may have which is computed once, when exporting."""
 
 
 class InferenceGraph(nn.Module):
@@ -46,11 +59,15 @@ class InferenceGraph(nn.Module):
 def to_onnx(graph: InferenceGraph, size: tuple[int, int]) -> bytes:
     """An ONNX file for any number of images (N, 3, H, W), float32.
 
+    The name of each node begins with the module that it is of.
+
     Args:
         graph: on the CPU.
         size: of the images, (H, W).
     """
     silence()
+    from onnxscript import optimizer
+
     images = torch.rand(2, 3, *size)  # two, as one would make the number a constant
     graph = graph.eval().to(memory_format=torch.contiguous_format)
     with torch.no_grad(), redirect_stdout(io.StringIO()):
@@ -64,16 +81,45 @@ def to_onnx(graph: InferenceGraph, size: tuple[int, int]) -> bytes:
             verbose=False,
         )
     assert program is not None
-    return bytes(program.model_proto.SerializeToString())
+    optimizer.optimize_ir(program.model, input_size_limit=_FOLDED, output_size_limit=_FOLDED)
+    model = program.model_proto  # made anew each time that it is asked for
+    for node in model.graph.node:
+        scopes = {entry.key: entry.value for entry in node.metadata_props}[_SCOPES]
+        node.name = f"{literal_eval(scopes)[-2]}/{node.name}"  # the last one is its own
+    return bytes(model.SerializeToString())
 
 
-def to_openvino(onnx: bytes) -> dict[str, bytes]:
-    """The same graph for OpenVINO, in float32: ``xml``, and its weights, ``bin``."""
+def is_of_networks(name: str) -> bool:
+    """Whether a node is the teacher's or the student's; all others must not lose precision."""
+    return name.startswith(("detector.teacher", "detector.student"))
+
+
+def is_search(node: "onnx.NodeProto") -> bool:
+    """Whether a node is the product of features and normality centers that finds the nearest."""
+    is_product = node.op_type in ("Gemm", "MatMul")
+    return is_product and node.name.startswith(("detector.maps.coarse", "detector.maps.fine"))
+
+
+def networks_end(nodes: Sequence["onnx.NodeProto"]) -> list[str]:
+    """What the networks hand on to the rest of the graph: names of their features."""
+    made = {name for node in nodes if is_of_networks(node.name) for name in node.output}
+    rest = (name for node in nodes if not is_of_networks(node.name) for name in node.input)
+    return list(dict.fromkeys(name for name in rest if name in made))
+
+
+def to_openvino(model: bytes) -> dict[str, bytes]:
+    """The same graph for OpenVINO: ``xml``, and its weights, ``bin``, in float32 or as they are.
+
+    It names what its networks hand on, so that they alone can be computed in lower precision.
+    """
     silence()
+    import onnx
     import openvino
 
-    model = openvino.Core().read_model(onnx)
+    nodes = onnx.load_model_from_string(model).graph.node
+    graph = openvino.Core().read_model(model)
+    graph.set_rt_info(" ".join(networks_end(nodes)), list(NETWORKS_END))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
-        openvino.save_model(model, path, compress_to_fp16=False)
+        openvino.save_model(graph, path, compress_to_fp16=False)
         return {"xml": path.read_bytes(), "bin": path.with_suffix(".bin").read_bytes()}

@@ -9,7 +9,7 @@ import numpy as np
 
 from snlad.calibration.record import Calibration
 from snlad.data.loading import Picture
-from snlad.deploy.tolerance import TOLERANCE
+from snlad.deploy.tolerance import Tolerance
 from snlad.errors import ArtifactError, UsageError
 from snlad.predict import Model
 from snlad.types import Prediction, Progress
@@ -42,23 +42,24 @@ class Proof:
     near: int
     near_flipped: int
 
-    def require(self) -> None:
+    def require(self, allowed: Tolerance) -> None:
         """Let an export through that says what the trained model says.
 
         Raises:
             ArtifactError: it does not.
         """
         for what, value in (("score", self.score_difference), ("map", self.map_difference)):
-            if not value <= TOLERANCE:
+            if not value <= allowed.difference:
                 raise ArtifactError(
                     f"the exported model's {what} differs by {value:.2g} standard deviations of "
-                    f"the calibration scores, {TOLERANCE:g} are allowed; nothing was written: try "
-                    "another --format"
+                    f"the calibration scores, {allowed.difference:g} are allowed; nothing was "
+                    "written: try another --format or --precision"
                 )
-        if self.flipped:
+        if self.flipped > allowed.flipped * self.pictures:
             raise ArtifactError(
-                f"the exported model decides {self.flipped} of {self.pictures} pictures otherwise; "
-                "nothing was written: try another --format"
+                f"the exported model decides {self.flipped} of {self.pictures} pictures otherwise, "
+                f"a share of {allowed.flipped:g} is allowed; nothing was written: try another "
+                "--format or --precision"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from snlad import __version__
 from snlad.artifacts import write_atomically
 from snlad.data.images import to_input
 from snlad.data.rows import csv_rows
-from snlad.deploy.tolerance import TOLERANCE
+from snlad.deploy.tolerance import TOLERANCES
 from snlad.errors import DataError
 from snlad.predict import Model, open_export
 from snlad.runtime.exported import Exported, load_export
@@ -83,15 +83,15 @@ def verify(folder: Path, masters: Sequence[Master] = ()) -> Certificate:
     """
     exported, identity = load_export(folder)
     session = exported.session()
-    difference = _replay(exported, session)
+    difference, allowed = _replay(exported, session), TOLERANCES[exported.precision].replayed
     judged = _judge(open_export(exported, identity, session), masters)
     return Certificate(
         export=identity,
         replayed=len(exported.replay["images"]),
         difference=difference,
-        allowed=TOLERANCE,
+        allowed=allowed,
         masters=judged,
-        passed=difference <= TOLERANCE and all(m["expected"] == m["found"] for m in judged),
+        passed=difference <= allowed and all(m["expected"] == m["found"] for m in judged),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         machine=platform.platform(),
     )

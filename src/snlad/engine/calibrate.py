@@ -2,7 +2,7 @@
 
 import getpass
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,7 @@ def calibrate(
     folder = find_model(run)
     last = load_calibration(folder, model.identity)
     if samples:
-        digests, trained = file_digests(samples), load_pictures(run)
-        refuse_trained(samples, digests, trained.train_digests if trained else ())
-        measured = {**_measure(model, samples, progress), "source": source}
-        measured["data"] = data_digest(samples, digests)
+        measured = _measure_untrained(run, model, samples, source, progress)
     elif last is not None:
         measured = last[0].model_dump(include=_MEASURED)
     else:
@@ -80,27 +77,39 @@ def calibrate(
             f"{run} has no calibration pictures; give some with --calibration DIR: "
             "normal pictures that training did not use"
         )
-    scores, peaks = measured["scores"], measured["peaks"]
-    totals = measured["pictures"] or {name: len(values) for name, values in scores.items()}
-    inseparable = find_inseparable(measured.get("answers", {}), totals)
-    classes, pooled = find_limits(scores, peaks, target_fpr, inseparable)
-    calibration = Calibration(
-        version=1 if last is None else last[0].version + 1,
-        previous=None if last is None else last[1],
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        by=_user(),
-        target_fpr=target_fpr,
-        model=model.identity,
-        classes=classes,
-        pooled=pooled,
-        inseparable=inseparable,
-        **measured,
-    )
+    calibration = _set_thresholds(model, measured, target_fpr, last)
     save_calibration(folder, calibration)
     write_json(run / "calibration.json", calibration.model_dump(mode="json"))
     model.calibration = calibration
     refresh_card(run, model)
     return calibration
+
+
+def calibrate_export(
+    run: Path,
+    exported: Model,
+    samples: Sequence[Sample],
+    *,
+    source: str,
+    progress: Progress = silent,
+) -> Calibration:
+    """Thresholds of a calibrated export that computes otherwise than the model it was made of.
+
+    Args:
+        run: run or model folder that it was made of.
+        exported: with the thresholds of the trained model, whose target is kept.
+        samples: as for ``calibrate``.
+        source: where the pictures came from, for the record.
+        progress: told how far the work is.
+
+    Raises:
+        ImageError, UsageError: as for ``calibrate``.
+    """
+    theirs = exported.calibration
+    assert theirs is not None
+    measured = _measure_untrained(run, exported, samples, source, progress)
+    found = _set_thresholds(exported, measured, theirs.target_fpr, None)
+    return found.model_copy(update={"model": theirs.model, "version": theirs.version})
 
 
 def require_calibration(samples: Sequence[Sample], classes: Collection[str]) -> None:
@@ -119,48 +128,37 @@ def require_calibration(samples: Sequence[Sample], classes: Collection[str]) -> 
             )
 
 
-def warnings(calibration: Calibration, classes: Collection[str]) -> list[str]:
-    """One sentence for each class with too few pictures for the target or none, and each group."""
-    short = {name: limits for name, limits in calibration.classes.items() if limits.is_short}
-    grouped = {name for group in calibration.inseparable for name in group}
-    without = sorted(set(classes) - set(calibration.classes) - grouped)
-    found = [
-        f"class {name} has no calibration picture: it is judged by the pooled threshold"
-        for name in without
-    ]
-    found += [
-        f"class {name}: {limits.n} calibration pictures cannot promise {calibration.target_fpr:g}, "
-        f"only {1 / (limits.n + 1):.3f}; {round(1 / calibration.target_fpr) - 1} would do"
-        for name, limits in short.items()
-    ]
-    return found + [_warn_inseparable(calibration, group) for group in calibration.inseparable]
+def _measure_untrained(
+    run: Path, model: Model, samples: Sequence[Sample], source: str, progress: Progress
+) -> dict[str, Any]:
+    """What a model says of normal pictures that its training did not see."""
+    digests, trained = file_digests(samples), load_pictures(run)
+    refuse_trained(samples, digests, trained.train_digests if trained else ())
+    measured = {**_measure(model, samples, progress), "source": source}
+    return measured | {"data": data_digest(samples, digests)}
 
 
-def guessed_promise(calibration: Calibration) -> str | None:
-    """What is promised where the model answers the class; ``None`` where it does not."""
-    rates = calibration.guessed_rates
-    if rates is None:
-        return None
-    alarms, unknown, strayed = rates
-    return (
-        f"with a guessed class at most {min(sum(rates), 1):.3f} of good pictures are not passed: "
-        f"{alarms:.3f} false alarms, {unknown:.3f} of unknown class and {strayed:.3f} taken for "
-        "another class, as measured on the calibration pictures"
-    )
-
-
-def _warn_inseparable(calibration: Calibration, group: Sequence[str]) -> str:
-    """Name the classes of a group, the confusion that is most frequent, and what is promised."""
-    known = [name for name in group if name in calibration.classes]
-    n = {name: calibration.classes[name].n for name in known}
-    counts = {(a, b): calibration.answers[a].get(b, 0) for a in known for b in group if a != b}
-    name, other = max(counts, key=lambda pair: counts[pair] / n[pair[0]])
-    promises = (f"{calibration.classes[name].attainable_fpr:.3f} for {name}" for name in known)
-    return (
-        f"classes {', '.join(group)} cannot be told apart ({counts[name, other]} of {n[name]} "
-        f"calibration pictures of {name} are taken for {other}): they share their lowest "
-        f"thresholds, which promise {', '.join(promises)}; make them one class if they are one "
-        "product"
+def _set_thresholds(
+    model: Model,
+    measured: Mapping[str, Any],
+    target_fpr: float,
+    last: tuple[Calibration, str] | None,
+) -> Calibration:
+    scores, peaks = measured["scores"], measured["peaks"]
+    totals = measured["pictures"] or {name: len(values) for name, values in scores.items()}
+    inseparable = find_inseparable(measured.get("answers", {}), totals)
+    classes, pooled = find_limits(scores, peaks, target_fpr, inseparable)
+    return Calibration(
+        version=1 if last is None else last[0].version + 1,
+        previous=None if last is None else last[1],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        by=_user(),
+        target_fpr=target_fpr,
+        model=model.identity,
+        classes=classes,
+        pooled=pooled,
+        inseparable=inseparable,
+        **measured,
     )
 
 

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Sequence
 
+from snlad.calibration.caveats import warnings
 from snlad.data.samples import Sample
-from snlad.engine.calibrate import calibrate, warnings
+from snlad.engine.calibrate import calibrate
 from snlad.engine.preparation import OwnParts, Training
 from snlad.engine.probe import probe
 from snlad.predict import Model, load

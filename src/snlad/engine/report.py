@@ -6,8 +6,8 @@ RUN/report.html   derived from the run's other files; written anew each time
 from pathlib import Path
 
 from snlad.artifacts import write_atomically
+from snlad.calibration.caveats import warnings
 from snlad.data.samples import Dataset
-from snlad.engine.calibrate import warnings
 from snlad.engine.findings import KnownRun, find, know_run, require_comparable
 from snlad.engine.showing import Showing
 from snlad.engine.side_files import SideFiles

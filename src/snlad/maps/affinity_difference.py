@@ -3,9 +3,9 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from snlad.affinity import root_mean, row_squared_difference
+from snlad.maps.resizing import resize
 from snlad.pyramid import Level, Pyramid
 
 
@@ -28,7 +28,7 @@ def affinity_difference_map(
     Source: stated in arXiv 2402.17091; the form is ours.
     """
     differences = [
-        F.interpolate(level[:, None], size, mode="bilinear", align_corners=align_corners)
+        resize(level[:, None], size, align_corners=align_corners)
         for level in affinity_differences(teacher, student)
     ]
     return torch.stack(differences).sum(0)

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from snlad.losses.channel import location_distance
+from snlad.maps.resizing import resize
 from snlad.pyramid import Pyramid
 
 
@@ -37,7 +37,7 @@ def feature_distance_map(
     """
     distances = torch.stack(
         [
-            F.interpolate(level[:, None], size, mode="bilinear", align_corners=align_corners)
+            resize(level[:, None], size, align_corners=align_corners)
             for level in feature_distances(teacher, student)
         ]
     )

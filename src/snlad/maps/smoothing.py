@@ -45,7 +45,7 @@ def gaussian_smooth(
 
 
 @in_full_precision
-def gaussian_context(values: Float[Tensor, "B 1 H W"], sigma: float) -> Float[Tensor, "B 1 H W"]:
+def gaussian_context(values: Float[Tensor, "B C H W"], sigma: float) -> Float[Tensor, "B C H W"]:
     """Mean of each location's neighbours, Gaussian and cut at ceil(3 sigma), the border repeated.
 
     Args:
@@ -56,8 +56,8 @@ def gaussian_context(values: Float[Tensor, "B 1 H W"], sigma: float) -> Float[Te
 
 
 def _convolved(
-    x: Float[Tensor, "B 1 H W"], sigma: float, radius: int, border: _Border
-) -> Float[Tensor, "B 1 H W"]:
+    x: Float[Tensor, "B C H W"], sigma: float, radius: int, border: _Border
+) -> Float[Tensor, "B C H W"]:
     """Rows and columns as two matrix products: on a CPU much faster than narrow convolutions."""
     down, across = (
         torch.from_numpy(_weights(size, sigma, radius, border)).to(x) for size in x.shape[2:]

@@ -31,6 +31,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snlad.maps.resizing import resize
 from snlad.maps.smoothing import gaussian_context
 from snlad.models.normality import (
     CENTER_LEVELS,
@@ -101,16 +102,14 @@ class CentralMaps(nn.Module):
         finest: dict[str, int] = {}
         for row, (name, residual, nearest) in enumerate(self._rows(teacher, student)):
             sigma = _CONTEXT * nearest.shape[1] / teacher[-1].shape[2]
-            usual, scale = (
-                _around(values[row][nearest], sigma, residual)
-                for values in (self.usual, self.scale)
-            )
+            known = torch.stack([self.usual[row], self.scale[row]])[:, nearest].movedim(0, 1)
+            size_l = (residual.shape[1], residual.shape[2])
+            around = resize(gaussian_context(known, sigma), size_l, align_corners=False)
+            usual, scale = around[:, 0], around[:, 1]
             unusual = ((residual - usual) / scale).clamp_min(0)
             height = residual.shape[1]
             weight = math.sqrt(height / finest.setdefault(name, height))
-            shown = F.interpolate(
-                weight * unusual[:, None], size, mode="bilinear", align_corners=self._align_corners
-            )
+            shown = resize(weight * unusual[:, None], size, align_corners=self._align_corners)
             maps[name] = maps[name] + shown if name in maps else shown
         return maps
 
@@ -156,12 +155,12 @@ class CentralMaps(nn.Module):
 
         The student's are measured against centers (B, Hc, Wc) of the deepest level's locations.
         """
-        nearest, _ = self.coarse.nearest(coarse_features(teacher))
+        nearest, _ = self.coarse(coarse_features(teacher))
         for name, residual in self._residuals.items():
             for level in residual(teacher, student):
                 yield name, level, nearest
         if self.fine is not None:
-            nearest, distance = self.fine.nearest(fine_features(teacher))
+            nearest, distance = self.fine(fine_features(teacher))
             yield DISTANCE, distance, nearest
 
 
@@ -171,14 +170,6 @@ def _nearest_over(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl W
         return nearest
     over = F.interpolate(nearest[:, None].float(), residual.shape[1:], mode="nearest")
     return over[:, 0].long()
-
-
-def _around(
-    values: Float[Tensor, "B H W"], sigma: float, residual: Float[Tensor, "B Hl Wl"]
-) -> Float[Tensor, "B Hl Wl"]:
-    """Values of the nearest centers, of a location and of those around it, at a residual's size."""
-    context = gaussian_context(values[:, None], sigma)
-    return F.interpolate(context, residual.shape[1:], mode="bilinear")[:, 0]
 
 
 def _shrunk(count: Tensor, total: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:

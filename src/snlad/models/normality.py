@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snlad.affinity import in_full_precision
+from snlad.maps.resizing import resize
 from snlad.models.clusters import farthest_points, k_means
 from snlad.pyramid import Level, Pyramid
 
@@ -57,32 +58,31 @@ class NormalityCenters(nn.Module):
         self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
 
     @in_full_precision
-    def nearest(self, features: Level) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
+    def forward(self, features: Level) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
         """Index of the nearest center, and the distance to it."""
-        origin = self.points.mean(dim=0)  # |x|^2 - 2 x'c + |c|^2 cancels less near the centers
-        points, vectors = self.points - origin, features.flatten(2).mT - origin
-        lengths = points.square().sum(dim=1)
+        vectors = features.flatten(2).mT.flatten(0, 1)
+        origin = self.points.mean(dim=0)  # |c|^2 - 2 x'c cancels less near the centers
+        columns, lengths = (
+            -2 * (self.points - origin).mT,
+            (self.points - origin).square().sum(dim=1),
+        )
         # One picture after the other, as all distances of a batch would fill the memory; an export
         # is for any number of pictures, so it takes them at once.
-        parts = [vectors] if torch.compiler.is_exporting() else torch.split(vectors, 1)
-        found = [
-            _lowest(torch.baddbmm(lengths, one, points.mT.expand(one.shape[0], -1, -1), alpha=-2))
-            for one in parts
-        ]
-        nearest = torch.cat([indices for indices, _ in found])
-        squared = torch.cat([value for _, value in found]) + vectors.square().sum(dim=2)
+        size = features.shape[2] * features.shape[3]
+        parts = [vectors] if torch.compiler.is_exporting() else torch.split(vectors, size)
+        nearest = torch.cat([_lowest(torch.addmm(lengths, x - origin, columns)) for x in parts])
+        distance = (vectors - self.points[nearest]).square().sum(dim=1).sqrt()
         shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
-        return nearest.view(shape), squared.clamp_min(0).sqrt().view(shape)
+        return nearest.view(shape), distance.view(shape)
 
 
-def _lowest(x: Float[Tensor, "B N K"]) -> tuple[Int[Tensor, "B N"], Float[Tensor, "B N"]]:
-    """Index and value of each row's lowest: that of groups first, as plain minima are fast."""
-    size = math.gcd(x.shape[2], 64)
-    groups = x.view(*x.shape[:2], -1, size)
-    group = groups.amin(dim=3).argmin(dim=2, keepdim=True)
-    inside = groups.gather(2, group[..., None].expand(-1, -1, 1, size))[:, :, 0]
-    value, index = inside.min(dim=2)
-    return group[..., 0] * size + index, value
+def _lowest(x: Float[Tensor, "N K"]) -> Int[Tensor, " N"]:
+    """Which one of each row is lowest: of groups first, as minima are faster than their places."""
+    size = math.gcd(x.shape[1], 64)
+    groups = x.view(x.shape[0], -1, size)
+    group = groups.amin(dim=2).argmin(dim=1, keepdim=True)
+    inside = groups.gather(1, group[..., None].expand(-1, 1, size))[:, 0]
+    return group[:, 0] * size + inside.argmin(dim=1)
 
 
 def coarse_features(teacher: Pyramid) -> Level:
@@ -96,8 +96,8 @@ def coarse_features(teacher: Pyramid) -> Level:
 def fine_features(teacher: Pyramid) -> Level:
     """The same levels at the locations of the finer of them, by bilinear interpolation."""
     means = _means(teacher)
-    size = means[0].shape[2:]
-    return torch.cat([F.interpolate(mean, size, mode="bilinear") for mean in means], dim=1)
+    height, width = means[0].shape[2:]
+    return torch.cat([resize(mean, (height, width), align_corners=False) for mean in means], dim=1)
 
 
 def _means(teacher: Pyramid) -> list[Level]:

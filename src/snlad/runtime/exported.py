@@ -10,7 +10,7 @@ EXPORT/README.md                 the card for people; never read by snlad
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -29,6 +29,9 @@ MANIFEST = "export.json"
 
 Format = Literal["onnx", "openvino"]
 
+Precision = Literal["fp32", "bf16", "int8"]
+"""Of the networks; all else is computed in float32. bf16 is OpenVINO's alone."""
+
 _SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": ("onnx",), "openvino": ("xml", "bin")}
 
 
@@ -42,6 +45,7 @@ class Exported:
         model: identity of the trained model.
         calibration: its thresholds.
         format: of the graph.
+        precision: that its networks are computed in.
         graph: its files by suffix, ``onnx``, or ``xml`` and ``bin``.
         replay: uint8 ``images`` (B, H, W, 3) and the graph's outputs by name.
         proof: how far the graph's answers are from the trained model's.
@@ -52,6 +56,7 @@ class Exported:
     model: str
     calibration: Calibration
     format: Format
+    precision: Precision
     graph: Mapping[str, bytes]
     replay: Arrays
     proof: Mapping[str, Any]
@@ -65,7 +70,9 @@ class Exported:
         """
         if self.format == "onnx":
             return onnx_session(self.graph["onnx"])
-        return openvino_session(self.graph["xml"], self.graph["bin"])
+        return openvino_session(
+            self.graph["xml"], self.graph["bin"], in_bfloat16=self.precision == "bf16"
+        )
 
 
 class ExportedNetwork:
@@ -133,6 +140,7 @@ def save_export(folder: Path, exported: Exported) -> str:
         "model": exported.model,
         "calibration": record,
         "format": exported.format,
+        "precision": exported.precision,
         "proof": dict(exported.proof),
     }
     identity = save_artifact(folder, "export", payload, files)
@@ -157,6 +165,7 @@ def load_export(folder: Path) -> tuple[Exported, str]:
             model=payload["model"],
             calibration=Calibration.model_validate(payload["calibration"]),
             format=payload["format"],
+            precision=payload["precision"],
             graph={name: artifact.files[f"model.{name}"] for name in _SUFFIXES[payload["format"]]},
             replay={name: replay[name] for name in ("images", *OUTPUTS)},
             proof=payload["proof"],
@@ -169,9 +178,11 @@ def load_export(folder: Path) -> tuple[Exported, str]:
 
 
 def _require_replay(exported: Exported) -> None:
-    """Let an export through whose inputs can be replayed, and whose proof has a scale."""
+    """Let an export through whose inputs can be replayed, in a precision and on a scale."""
     images, size = exported.replay["images"], exported.card.config.image_size
     if images.dtype != np.uint8 or images.shape[1:] != (*size, 3) or not len(images):
         raise ValueError(f"replayed images are {images.dtype} {images.shape}")
+    if exported.precision not in get_args(Precision):
+        raise ValueError(f"precision {exported.precision!r}")
     if not 0 < float(exported.proof["scale"]) < np.inf:
         raise ValueError(f"the proof's scale is {exported.proof['scale']}")

@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from snlad.errors import ArtifactError
 from snlad.runtime.silence import silence
+from snlad.runtime.split import compile_in_bfloat16
 
 INPUT = "input"
 OUTPUTS = ("pred_score", "anomaly_map", "class_distance")
@@ -50,8 +51,13 @@ def onnx_session(model: bytes) -> Session:
     return _one_by_one(lambda image: session.run(list(OUTPUTS), {INPUT: image}))
 
 
-def openvino_session(xml: bytes, weights: bytes) -> Session:
-    """Run a graph in OpenVINO on the CPU, in float32 whatever is faster; threads as for ONNX.
+def openvino_session(xml: bytes, weights: bytes, *, in_bfloat16: bool = False) -> Session:
+    """Run a graph in OpenVINO on the CPU; threads as for ONNX.
+
+    Args:
+        xml: the graph.
+        weights: of it.
+        in_bfloat16: its networks; the rest, and else all, is computed in float32.
 
     Raises:
         ArtifactError: the graph is no export of snlad.
@@ -67,10 +73,14 @@ def openvino_session(xml: bytes, weights: bytes) -> Session:
         settings["INFERENCE_NUM_THREADS"] = count
     core, lock = openvino.Core(), Lock()
     try:
-        compiled = core.compile_model(core.read_model(xml, weights), "CPU", settings)
-    except RuntimeError as error:
+        model = core.read_model(xml, weights)
+        _require_names([one.get_any_name() for one in (*model.inputs, *model.outputs)])
+        if in_bfloat16:
+            compiled = compile_in_bfloat16(core, model, settings)
+        else:
+            compiled = core.compile_model(model, "CPU", settings)
+    except (KeyError, RuntimeError) as error:
         raise _foreign(error) from None
-    _require_names([one.get_any_name() for one in (*compiled.inputs, *compiled.outputs)])
 
     def run(image: np.ndarray) -> list[np.ndarray]:
         with lock:  # its one request holds inputs and outputs

@@ -1,0 +1,155 @@
+"""Lower precision: which parts have it, whose thresholds hold, and what is refused."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+import snlad as package
+from snlad.data.images import to_input
+from snlad.data.loading import load_inputs
+from snlad.data.opening import open_dataset
+from snlad.deploy.export import export
+from snlad.deploy.graph import is_of_networks, is_search, networks_end, to_openvino
+from snlad.deploy.quantise import quantise
+from snlad.deploy.tolerance import TOLERANCES, Tolerance
+from snlad.deploy.verify import verify
+from snlad.engine.calibrate import calibrate_export
+from snlad.errors import ArtifactError, UsageError
+from snlad.predict import load
+from snlad.runtime.exported import load_export
+from snlad.runtime.sessions import onnx_session, openvino_session
+
+LOWER = [("openvino", "bf16"), ("onnx", "int8"), ("openvino", "int8")]
+
+
+@pytest.fixture(scope="session")
+def inputs(normals):
+    """Normal pictures as the graph takes them."""
+    return to_input(load_inputs([one.path for one in normals], (64, 64)))
+
+
+@pytest.fixture(scope="session")
+def quantised(graph, inputs) -> bytes:
+    """The tiny graph in INT8."""
+    return quantise(graph, (one[None] for one in inputs), len(inputs))
+
+
+@pytest.fixture(scope="session", params=LOWER, ids="-".join)
+def lower(request, calibrated_run, normals, graph, quantised, tmp_path_factory):
+    """An export in lower precision, read only. The tiny run has its threshold among its scores."""
+    format_, precision = request.param
+    out = tmp_path_factory.mktemp("lower") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snlad.deploy.export.to_onnx", lambda *_: graph)
+        patch.setattr("snlad.deploy.export.quantise", lambda *_: quantised)
+        patch.setitem(TOLERANCES, precision, Tolerance(np.inf, 1.0, 5e-2))
+        export(calibrated_run, out, normals, format=format_, precision=precision)
+    return out
+
+
+def test_the_name_of_a_node_says_whose_it_is(graph) -> None:
+    nodes = onnx.load_model_from_string(graph).graph.node
+    convolutions = [node.name for node in nodes if node.op_type in ("Conv", "ConvTranspose")]
+    assert all(map(is_of_networks, convolutions))
+    assert any("detector.student" in name for name in convolutions)
+    assert not any(is_of_networks(node.name) for node in nodes if node.op_type == "TopK")
+    assert len(networks_end(nodes)) == 6  # three levels of teacher and student each
+    assert sum(map(is_search, nodes)) == 2  # coarse and fine centers
+
+
+def test_networks_and_search_alone_are_quantised(quantised) -> None:
+    nodes = onnx.load_model_from_string(quantised).graph.node
+    ranged = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    taken = [node for node in nodes if ranged & set(node.input)]
+    assert all(is_of_networks(node.name) or is_search(node) for node in taken)
+    for node in nodes:
+        is_convolution = node.op_type in ("Conv", "ConvTranspose") and ".se." not in node.name
+        if is_convolution or is_search(node):  # squeeze-and-excitation is left as it is
+            assert node.input[1] in ranged, node.name
+
+
+def test_a_quantised_graph_takes_any_number_and_says_nearly_the_same(
+    graph, quantised, inputs
+) -> None:
+    whole, eight = (onnx_session(one)(inputs) for one in (graph, quantised))
+    differs = np.abs(whole["pred_score"] - eight["pred_score"]).max()
+    assert 0 < differs < 0.5 * np.ptp(whole["pred_score"])
+    assert eight["anomaly_map"].shape == whole["anomaly_map"].shape
+
+
+def test_bfloat16_is_for_the_networks_alone(graph, inputs) -> None:
+    files = to_openvino(graph)
+    whole, half = (
+        openvino_session(files["xml"], files["bin"], in_bfloat16=lower)(inputs)
+        for lower in (False, True)
+    )
+    differs = np.abs(whole["pred_score"] - half["pred_score"]).max()
+    assert 0 < differs < 0.1 * np.ptp(whole["pred_score"])
+
+
+def test_a_graph_that_does_not_say_where_its_networks_end_is_refused(graph) -> None:
+    files = to_openvino(graph)
+    for old, new in ((b"networks_end", b"networks_and"), (b'<networks_end value="', b"\\g<0>no ")):
+        broken = re.sub(old, new, files["xml"])
+        assert broken != files["xml"]
+        with pytest.raises(ArtifactError, match="cannot be run"):
+            openvino_session(broken, files["bin"], in_bfloat16=True)
+
+
+def test_its_thresholds_are_of_its_own_scores(lower, calibrated_run, normals) -> None:
+    trained, model = load(calibrated_run), load(lower)
+    ours = model.calibration
+    assert ours.target_fpr == trained.calibration.target_fpr
+    assert (ours.model, ours.version) == (trained.identity, trained.calibration.version)
+    assert ours.source == "--calibration"
+    assert ours.scores != trained.calibration.scores
+    for name in ("dark", "grey"):
+        paths = [one.path for one in normals if one.class_name == name]
+        found = [one.pred_score for one in model.predict(paths, class_name=name)]
+        np.testing.assert_allclose(ours.scores[name], sorted(found), rtol=1e-5)
+
+
+def test_it_is_verified_by_the_limits_of_its_precision(lower) -> None:
+    found = verify(shutil.copytree(lower, lower.parent / "copy", dirs_exist_ok=True))
+    assert found.passed
+    assert found.allowed == 5e-2
+    exported, _ = load_export(lower)
+    assert exported.proof["score_difference"] > 0
+
+
+def test_pictures_that_were_trained_on_set_no_thresholds(
+    lower, calibrated_run, shared_data
+) -> None:
+    trained_on = open_dataset(shared_data).train_normal
+    with pytest.raises(UsageError, match="also a training picture"):
+        calibrate_export(calibrated_run, load(lower), trained_on, source="")
+
+
+def test_onnx_runtime_has_no_bfloat16(snlad, calibrated_run, tmp_path) -> None:
+    words = ("--out", tmp_path / "out", "--precision", "bf16")
+    code, _, err = snlad("export", calibrated_run, *words)
+    assert (code, "--format openvino" in err) == (2, True)
+
+
+def test_an_unknown_precision_is_refused(lower, tmp_path) -> None:
+    broken = shutil.copytree(lower, tmp_path / "broken")
+    manifest = json.loads((broken / "export.json").read_text())
+    manifest["payload"]["precision"] = "fp8"
+    (broken / "export.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError):
+        package.load(broken)
+
+
+def test_a_command_exports_in_eight_bits(
+    snlad, calibrated_run, other_data, tmp_path, traced, monkeypatch
+) -> None:
+    monkeypatch.setitem(TOLERANCES, "int8", Tolerance(np.inf, 1.0, 5e-2))
+    words = ("--out", tmp_path / "out", "--calibration", other_data, "--precision", "int8")
+    code, out, err = snlad("export", calibrated_run, *words, "--quiet")
+    assert code == 0, err
+    assert "exported" in out
+    assert "━" not in out + err  # no bar of the quantiser's own
