@@ -177,11 +177,27 @@ def test_pictures_of_other_classes_prove_nothing(calibrated_run, normals, tmp_pa
         export(calibrated_run, tmp_path / "out", [stranger])
 
 
-@pytest.mark.parametrize("verb", ["calibrate", "evaluate", "probe", "report", "export"])
+@pytest.mark.parametrize("verb", ["calibrate", "probe", "report", "export"])
 def test_a_verb_that_needs_the_run_says_so(snlad, exported, shared_data, tmp_path, verb):
-    words = {"evaluate": [shared_data], "probe": [shared_data], "export": ["--out", tmp_path / "o"]}
+    words = {"probe": [shared_data], "export": ["--out", tmp_path / "o"]}
     code, _, err = snlad(verb, exported, *words.get(verb, []))
     assert (code, "give the run that it was exported from" in err) == (2, True)
+
+
+def test_an_export_is_measured_as_the_run_and_compared_with_it(
+    snlad, exported, calibrated_run, shared_data, tmp_path
+):
+    run, export = tmp_path / "run", tmp_path / "export"
+    shutil.copytree(calibrated_run, run)
+    shutil.copytree(exported, export)
+    means = []
+    for folder in (run, export):
+        code, out, err = snlad("evaluate", folder, shared_data, "--json", "--quiet")
+        assert code == 0, err
+        means.append(json.loads(out)["mean"])
+    assert means[1] == pytest.approx(means[0], abs=1e-3)
+    code, _, err = snlad("compare", run, export, "--out", tmp_path / "compared")
+    assert code == 0, err
 
 
 def test_threads_that_share_a_model_get_their_own_answers(exported, pictures):
@@ -226,15 +242,18 @@ def test_the_command_exports_and_says_how_far_apart(
     assert (code, "exists" in err) == (2, True)
 
 
-def test_an_export_is_verified_and_inspects_without_torch(
+def test_an_export_is_verified_measured_and_inspects_without_torch(
     snlad_without_torch, exported, calibrated_run, pictures, shared_data, tmp_path
 ):
+    export = shutil.copytree(exported, tmp_path / "export")
     for words in (
-        ("verify", exported),
-        ("predict", exported, shared_data, "--out", tmp_path / "o"),
+        ("verify", export),
+        ("predict", export, shared_data, "--out", tmp_path / "o"),
+        ("evaluate", export, shared_data),
     ):
         done = snlad_without_torch(*words)
         assert done.returncode == 0, done.stderr
+    assert "AUROC" in (export / "README.md").read_text()
     rows = map(json.loads, (tmp_path / "o" / "predictions.jsonl").read_text().splitlines())
     scores = {row["path"]: row["pred_score"] for row in rows}
     for one in package.load(calibrated_run).predict(pictures):

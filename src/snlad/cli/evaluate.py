@@ -13,7 +13,9 @@ from snlad.errors import UsageError
 def run(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN DATA", help="Run or model folder, and labelled data set."),
+        typer.Argument(
+            metavar="RUN DATA", help="Run, model folder or export, and labelled data set."
+        ),
     ],
     maps: Annotated[
         Path | None,
@@ -59,14 +61,13 @@ def _evaluate_model(
     from snlad.cli.progress import show_progress
     from snlad.data.opening import open_dataset
     from snlad.engine.evaluate import evaluate
-    from snlad.engine.hardware import choose_device
     from snlad.engine.interference import with_probes
     from snlad.engine.refresh import refresh_card
     from snlad.engine.rundir import write_json
     from snlad.predict import load
-    from snlad.runtime.exported import require_run
+    from snlad.runtime.exported import is_export
 
-    loaded = load(require_run(model), device=str(choose_device(device)))
+    loaded = load(model, device=device if is_export(model) else _choose_device(device))
     dataset = open_dataset(data)
     with show_progress(quiet) as progress:
         found = evaluate(loaded, dataset, protocol=protocol, progress=progress)
@@ -78,6 +79,12 @@ def _evaluate_model(
     else:
         write_json(model / f"scores-{protocol}.json", scores)
     return scores, (*dataset.notes, *found.notes)
+
+
+def _choose_device(name: str) -> str:
+    from snlad.engine.hardware import choose_device
+
+    return str(choose_device(name))
 
 
 def _evaluate_maps(
