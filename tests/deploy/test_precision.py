@@ -13,7 +13,7 @@ from snlad.data.images import to_input
 from snlad.data.loading import load_inputs
 from snlad.data.opening import open_dataset
 from snlad.deploy.export import export
-from snlad.deploy.graph import is_of_networks, is_search, networks_end, to_openvino
+from snlad.deploy.graph import STUDENT, TEACHER, handed_on, is_of, is_search, to_openvino
 from snlad.deploy.quantise import quantise
 from snlad.deploy.tolerance import TOLERANCES, Tolerance
 from snlad.deploy.verify import verify
@@ -53,23 +53,31 @@ def lower(request, calibrated_run, normals, graph, quantised, tmp_path_factory):
 
 def test_the_name_of_a_node_says_whose_it_is(graph) -> None:
     nodes = onnx.load_model_from_string(graph).graph.node
-    convolutions = [node.name for node in nodes if node.op_type in ("Conv", "ConvTranspose")]
-    assert all(map(is_of_networks, convolutions))
-    assert any("detector.student" in name for name in convolutions)
-    assert not any(is_of_networks(node.name) for node in nodes if node.op_type == "TopK")
-    assert len(networks_end(nodes)) == 6  # three levels of teacher and student each
+    convolutions = [node for node in nodes if node.op_type in ("Conv", "ConvTranspose")]
+    assert all(is_of(node, TEACHER, STUDENT) for node in convolutions)
+    assert any(is_of(node, STUDENT) for node in convolutions)
+    assert not any(is_of(node, TEACHER, STUDENT) for node in nodes if node.op_type == "TopK")
+    assert len(handed_on(nodes, TEACHER)) == len(handed_on(nodes, STUDENT)) == 3  # levels
     assert sum(map(is_search, nodes)) == 2  # coarse and fine centers
 
 
-def test_networks_and_search_alone_are_quantised(quantised) -> None:
+def test_what_does_not_bear_eight_bits_keeps_more(graph, quantised) -> None:
     nodes = onnx.load_model_from_string(quantised).graph.node
+    whole = onnx.load_model_from_string(graph)
+    finest = handed_on(whole.graph.node, TEACHER)[:1]
+    early = {
+        n.name for n in onnx.utils.Extractor(whole).extract_model(["input"], finest).graph.node
+    }
     ranged = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+    weighed = [node for node in nodes if node.op_type in ("Conv", "ConvTranspose", "Gemm")]
+    eight = {node.name for node in weighed if node.input[1] in ranged}
+    assert early & {node.name for node in weighed}
+    assert not eight & early
+    for node in weighed:  # squeeze-and-excitation is left as it is, too
+        if node.name not in early and ".se." not in node.name:
+            assert node.name in eight
     taken = [node for node in nodes if ranged & set(node.input)]
-    assert all(is_of_networks(node.name) or is_search(node) for node in taken)
-    for node in nodes:
-        is_convolution = node.op_type in ("Conv", "ConvTranspose") and ".se." not in node.name
-        if is_convolution or is_search(node):  # squeeze-and-excitation is left as it is
-            assert node.input[1] in ranged, node.name
+    assert all(is_of(node, TEACHER, STUDENT) or is_search(node) for node in taken)
 
 
 def test_a_quantised_graph_takes_any_number_and_says_nearly_the_same(
@@ -81,7 +89,7 @@ def test_a_quantised_graph_takes_any_number_and_says_nearly_the_same(
     assert eight["anomaly_map"].shape == whole["anomaly_map"].shape
 
 
-def test_bfloat16_is_for_the_networks_alone(graph, inputs) -> None:
+def test_bfloat16_is_for_the_student_alone(graph, inputs) -> None:
     files = to_openvino(graph)
     whole, half = (
         openvino_session(files["xml"], files["bin"], in_bfloat16=lower)(inputs)
@@ -89,11 +97,15 @@ def test_bfloat16_is_for_the_networks_alone(graph, inputs) -> None:
     )
     differs = np.abs(whole["pred_score"] - half["pred_score"]).max()
     assert 0 < differs < 0.1 * np.ptp(whole["pred_score"])
+    np.testing.assert_array_equal(half["class_distance"], whole["class_distance"])
 
 
-def test_a_graph_that_does_not_say_where_its_networks_end_is_refused(graph) -> None:
+def test_a_graph_that_does_not_say_where_its_student_is_is_refused(graph) -> None:
     files = to_openvino(graph)
-    for old, new in ((b"networks_end", b"networks_and"), (b'<networks_end value="', b"\\g<0>no ")):
+    for old, new in (
+        (b"student_takes", b"student_tales"),
+        (b'<student_gives value="', b"\\g<0>no "),
+    ):
         broken = re.sub(old, new, files["xml"])
         assert broken != files["xml"]
         with pytest.raises(ArtifactError, match="cannot be run"):

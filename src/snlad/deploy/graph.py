@@ -18,10 +18,13 @@ from snlad.models.detector import Detector
 from snlad.models.statistics import channel_statistics
 from snlad.runtime.sessions import INPUT, OUTPUTS
 from snlad.runtime.silence import silence
-from snlad.runtime.split import NETWORKS_END
+from snlad.runtime.split import STUDENT_GIVES, STUDENT_TAKES
 
 if TYPE_CHECKING:
     import onnx
+
+TEACHER, STUDENT = "detector.teacher", "detector.student"
+"""Modules of the graph whose work is most of all."""
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """What the exporter writes to a node: the modules that it is of."""
@@ -89,28 +92,36 @@ def to_onnx(graph: InferenceGraph, size: tuple[int, int]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def is_of_networks(name: str) -> bool:
-    """Whether a node is the teacher's or the student's; all others must not lose precision."""
-    return name.startswith(("detector.teacher", "detector.student"))
+def is_of(node: "onnx.NodeProto", *modules: str) -> bool:
+    """Whether a node is of one of the modules."""
+    return node.name.startswith(tuple(f"{one}{end}" for one in modules for end in "./"))
 
 
 def is_search(node: "onnx.NodeProto") -> bool:
     """Whether a node is the product of features and normality centers that finds the nearest."""
     is_product = node.op_type in ("Gemm", "MatMul")
-    return is_product and node.name.startswith(("detector.maps.coarse", "detector.maps.fine"))
+    return is_product and is_of(node, "detector.maps.coarse", "detector.maps.fine")
 
 
-def networks_end(nodes: Sequence["onnx.NodeProto"]) -> list[str]:
-    """What the networks hand on to the rest of the graph: names of their features."""
-    made = {name for node in nodes if is_of_networks(node.name) for name in node.output}
-    rest = (name for node in nodes if not is_of_networks(node.name) for name in node.input)
-    return list(dict.fromkeys(name for name in rest if name in made))
+def handed_on(nodes: Sequence["onnx.NodeProto"], *modules: str) -> list[str]:
+    """Names of what nodes of the modules make and others take, in the order that it is made."""
+    taken = {name for node in nodes if not is_of(node, *modules) for name in node.input}
+    made = (name for node in nodes if is_of(node, *modules) for name in node.output)
+    return [name for name in made if name in taken]
+
+
+def _handed_to(nodes: Sequence["onnx.NodeProto"], module: str) -> list[str]:
+    """Names of what nodes of a module take and others make, images included."""
+    made = {name for node in nodes if not is_of(node, module) for name in node.output} | {INPUT}
+    taken = (name for node in nodes if is_of(node, module) for name in node.input)
+    return list(dict.fromkeys(name for name in taken if name in made))
 
 
 def to_openvino(model: bytes) -> dict[str, bytes]:
     """The same graph for OpenVINO: ``xml``, and its weights, ``bin``, in float32 or as they are.
 
-    It names what its networks hand on, so that they alone can be computed in lower precision.
+    It names what its student takes and hands on, so that it alone can be computed in lower
+    precision.
     """
     silence()
     import onnx
@@ -118,7 +129,8 @@ def to_openvino(model: bytes) -> dict[str, bytes]:
 
     nodes = onnx.load_model_from_string(model).graph.node
     graph = openvino.Core().read_model(model)
-    graph.set_rt_info(" ".join(networks_end(nodes)), list(NETWORKS_END))
+    graph.set_rt_info(" ".join(_handed_to(nodes, STUDENT)), list(STUDENT_TAKES))
+    graph.set_rt_info(" ".join(handed_on(nodes, STUDENT)), list(STUDENT_GIVES))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
         openvino.save_model(graph, path, compress_to_fp16=False)

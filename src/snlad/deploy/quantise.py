@@ -1,8 +1,9 @@
-"""INT8: the networks and the search for centers quantised on normal pictures, the rest in float32.
+"""INT8: what bears eight bits is quantised on normal pictures, the rest stays in float32.
 
-What turns features into maps, distances and a score is a small part of the work, and its
-differences of large numbers would not survive eight bits. Which center is nearest does: the
-distance to it is computed apart.
+The student bears it, and the teacher from its finest level on. What comes before does not: eight
+bits of a picture lose the faint grain that tells one place of a dark part from another. Nor do the
+maps, which are differences of large numbers; but which center is nearest does, as the distance to
+it is computed apart.
 """
 
 import io
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
-from snlad.deploy.graph import is_of_networks, is_search, networks_end
+from snlad.deploy.graph import STUDENT, TEACHER, handed_on, is_of, is_search
 from snlad.runtime.sessions import INPUT
 from snlad.runtime.silence import silence
 
@@ -41,15 +42,21 @@ def quantise(model: bytes, images: Iterable[Float32[np.ndarray, "1 3 H W"]], cou
     nncf.set_log_level(logging.ERROR)
     whole = onnx.load_model_from_string(model)
     nodes = whole.graph.node
-    ends = networks_end(nodes) + [node.output[0] for node in nodes if is_search(node)]
-    part = onnx.utils.Extractor(whole).extract_model([INPUT], ends)
-    others = [n.name for n in part.graph.node if not (is_of_networks(n.name) or is_search(n))]
+    searched = [node.output[0] for node in nodes if is_search(node)]
+    extractor = onnx.utils.Extractor(whole)
+    part = extractor.extract_model([INPUT], handed_on(nodes, TEACHER, STUDENT) + searched)
+    finest = extractor.extract_model([INPUT], handed_on(nodes, TEACHER)[:1])
+    spared = {node.name for node in finest.graph.node} | {
+        node.name
+        for node in part.graph.node
+        if not (is_of(node, TEACHER, STUDENT) or is_search(node))
+    }
     with redirect_stdout(io.StringIO()):  # bars of its own
         quantised = nncf.quantize(
             part,
             nncf.Dataset({INPUT: one} for one in images),
             subset_size=count,
-            ignored_scope=nncf.IgnoredScope(names=others),
+            ignored_scope=nncf.IgnoredScope(names=sorted(spared)),
         )
     return _replace(whole, {name for node in part.graph.node for name in node.output}, quantised)
 

@@ -57,7 +57,7 @@ def openvino_session(xml: bytes, weights: bytes, *, in_bfloat16: bool = False) -
     Args:
         xml: the graph.
         weights: of it.
-        in_bfloat16: its networks; the rest, and else all, is computed in float32.
+        in_bfloat16: its student; the rest, and else all, is computed in float32.
 
     Raises:
         ArtifactError: the graph is no export of snlad.
