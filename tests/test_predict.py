@@ -249,3 +249,15 @@ def test_a_picture_that_does_not_come_is_not_judged_for_that_reason(trained_run,
         release.set()
     assert (row.verdict, row.reason, row.pred_score) == ("not_judged", "timeout", None)
     assert "'/far/away.png' was not read within 0.2 s" in row.error
+
+
+def test_in_bfloat16_the_student_alone_is_rounded(trained_run, tiny_data) -> None:
+    pictures = sorted(tiny_data.glob("*/test/*/*.png"))
+    whole, lower = (
+        load(trained_run, in_bfloat16=lower).predict(pictures) for lower in (False, True)
+    )
+    scores = [[one.pred_score for one in rows] for rows in (whole, lower)]
+    assert scores[0] != scores[1]
+    np.testing.assert_allclose(scores[1], scores[0], rtol=0.05, atol=0.05 * np.ptp(scores[0]))
+    for one, other in zip(whole, lower, strict=True):
+        np.testing.assert_array_equal(other.class_distances, one.class_distances)

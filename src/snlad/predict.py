@@ -178,6 +178,7 @@ def load(
     student: "nn.Module | None" = None,
     maps: "Mapping[str, MapFunction] | None" = None,
     memory: "FeatureMemory | None" = None,
+    in_bfloat16: bool = False,
 ) -> Model:
     """Load a run, a model folder or an export, offline.
 
@@ -188,12 +189,14 @@ def load(
         maps: the user's own maps, likewise.
         memory: where the teacher's features of pictures are looked up that were seen before, by any
             model; scores then differ in their last digits at most.
+        in_bfloat16: whether the student computes in bfloat16, which is fast where the machine has
+            it. Thresholds are those of float32: an export in bfloat16 has its own, and a proof.
 
     Raises:
         ArtifactError: the folder or its calibration is damaged, foreign or of another version.
         ModuleNotFoundError: what runs it is not installed.
         UsageError: the model has parts of the user's own that were not given, or an export is not
-            for this device.
+            for this device or this precision.
         WeightsError: this timm does not know the teacher's architecture.
     """
     if is_export(Path(path)):
@@ -201,6 +204,8 @@ def load(
             raise UsageError(
                 f"{path} is an export, which runs on the CPU; leave --device {device} out"
             )
+        if in_bfloat16:
+            raise UsageError(f"{path} is an export, which has a precision of its own; leave it")
         exported, identity = load_export(Path(path))
         return open_export(exported, identity, exported.session())
     from snlad.model_folder import load_model
@@ -209,7 +214,7 @@ def load(
     loaded = load_model(Path(path), student, maps)
     found = load_calibration(find_model(Path(path)), loaded.identity)
     return Model(
-        TorchNetwork(loaded, device, memory),
+        TorchNetwork(loaded, device, memory, in_bfloat16=in_bfloat16),
         loaded.card,
         loaded.identity,
         loaded.rois,

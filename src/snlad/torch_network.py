@@ -22,6 +22,7 @@ class TorchNetwork:
         loaded: the model.
         device: where it runs, for example ``cpu`` or ``cuda:0``.
         memory: where the teacher's features are looked up; ``None`` computes them every time.
+        in_bfloat16: whether the student computes in bfloat16; it alone bears it.
 
     Attributes:
         detector: teacher, student and maps, on the device.
@@ -29,23 +30,29 @@ class TorchNetwork:
     """
 
     def __init__(
-        self, loaded: LoadedModel, device: str, memory: FeatureMemory | None = None
+        self,
+        loaded: LoadedModel,
+        device: str,
+        memory: FeatureMemory | None = None,
+        *,
+        in_bfloat16: bool = False,
     ) -> None:
         remember(loaded.detector.teacher, memory)
         self._device = torch.device(device)
         self.detector: Detector = loaded.detector.to(
             device=self._device, memory_format=torch.channels_last
         )  # type: ignore[call-overload] # torch's stub lacks this form
-        self._class_answer = loaded.class_answer
+        self._class_answer, self._in_bfloat16 = loaded.class_answer, in_bfloat16
         self.map_names = (*self.detector.map_names, "overall")
 
     @torch.inference_mode()
     def run(self, pictures: UInt8[np.ndarray, "B H W 3"]) -> Output:
         """Inspect pictures of the input size."""
         images = torch.from_numpy(to_input(pictures)).to(self._device)
-        teacher, student = self.detector.features(
-            images.contiguous(memory_format=torch.channels_last)
-        )
+        images = images.contiguous(memory_format=torch.channels_last)
+        teacher = self.detector.teacher(images)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._in_bfloat16):
+            student = self.detector.student(images, teacher)
         raw = self.detector.raw_maps(teacher, student)
         overall = self.detector.overall(raw)
         distances = None

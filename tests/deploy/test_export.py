@@ -219,6 +219,8 @@ def test_an_export_scores_by_its_own_protocol_alone(exported):
 def test_an_export_runs_on_the_cpu_alone(exported):
     with pytest.raises(UsageError, match="runs on the CPU"):
         package.load(exported, device="cuda")
+    with pytest.raises(UsageError, match="a precision of its own"):
+        package.load(exported, in_bfloat16=True)
 
 
 def test_a_damaged_export_is_refused(exported, tmp_path):
