@@ -120,4 +120,7 @@ def describe_hardware(hardware: Hardware) -> dict[str, str | int]:
 def to_device(images: Tensor, hardware: Hardware) -> Tensor:
     """A batch (B, 3, H, W) on the device in the memory layout."""
     layout = torch.channels_last if hardware.channels_last else torch.contiguous_format
-    return images.to(hardware.device).contiguous(memory_format=layout)
+    on_cuda = hardware.device.type == "cuda"
+    if on_cuda:  # from pinned memory the copy runs beside the computation
+        images = images.pin_memory()
+    return images.to(hardware.device, non_blocking=on_cuda).contiguous(memory_format=layout)
