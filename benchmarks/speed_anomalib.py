@@ -43,7 +43,7 @@ def network(name: str, backbone: str, size: tuple[int, int]) -> Any:
         if name == STFPM:
             return _model("stfpm", "STFPMModel")(backbone=backbone, layers=_LEVELS)
         model = _model("patchcore", "PatchcoreModel")(backbone=backbone, layers=_LEVELS[1:])
-    model.memory_bank = torch.rand(BANK, model.memory_bank.shape[1])
+    model.memory_bank = torch.rand(BANK, sum(model.feature_extractor.out_dims))
     return model
 
 
@@ -71,7 +71,7 @@ def training(name: str, model: Any, pictures: NDArray[np.uint8]) -> Callable[[in
     if name == PATCHCORE:
 
         def collect(batch: int) -> None:
-            model.memory_bank = torch.empty(0, model.memory_bank.shape[1])
+            model.embedding_store.clear()
             model(images(batch))
 
         return collect

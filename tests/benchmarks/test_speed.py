@@ -514,7 +514,7 @@ def test_what_could_not_be_exported_is_a_reason(part, ask, tiny_models):
         json.dumps({**made, "exports": {**made["exports"], "onnx-int8": "too far off"}})
     )
     with pytest.raises(part("worker").UnavailableError, match="too far off"):
-        part("subjects")._exported(out, replace_int8(part))
+        part("subjects")._exported(replace_int8(part), out)
 
 
 def replace_int8(part):
@@ -535,7 +535,7 @@ def test_bfloat16_finds_about_the_same(part, tiny_models, shared_data):
     from snlad.data.loading import load_inputs
     from snlad.model_folder import load_model
 
-    subjects, (out, _) = part("subjects"), tiny_models
+    subjects, (out, _) = part("torch"), tiny_models
     pictures = load_inputs(sorted(shared_data.glob("grey/train/good/*.png")), (64, 64))
     found = [
         kind(load_model(out / "run"), "cpu").run(pictures)
@@ -576,3 +576,37 @@ def test_subjects_that_cannot_start_say_why(part, asked, speed, subject):
     assert "no switch" in start.start_subject(onnx, session, "AVX2", MACHINE).about["reason"]
     help_ = replace(subject, task="start")
     assert start.start_subject(help_, session, "native", MACHINE).about["failed"]
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore")  # anomalib and what it imports warn about their own future
+@pytest.mark.parametrize("name", ["anomalib RD", "anomalib STFPM", "anomalib PatchCore"])
+@pytest.mark.parametrize("task", ["training", "inference"])
+def test_anomalibs_subjects_answer(part, name, task, monkeypatch):
+    pytest.importorskip("anomalib", reason="anomalib 2.7 is not installed", exc_type=ImportError)
+    peers = part("anomalib")
+    monkeypatch.setattr(peers, "BANK", 50)
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
+    network = peers.network(name, "resnet18", (64, 64))
+    work = {
+        "training": lambda: peers.training(name, network, pictures),
+        "inference": lambda: peers.inference(network, pictures),
+    }[task]()
+    work(4)
+    assert part("flops").count(work, 4) > 1e8
+    if task == "inference":
+        scores, maps = work(4)
+        assert scores.size == len(maps) == 4
+
+
+def test_without_anomalib_its_subjects_say_so(part, monkeypatch):
+    def absent(*_):
+        raise ModuleNotFoundError("No module named 'anomalib'")
+
+    monkeypatch.setattr(part("anomalib"), "network", absent)
+    with pytest.raises(part("worker").UnavailableError, match="requirements/bench"):
+        part("torch").peer(
+            part("list").Subject(name="anomalib RD", task="training", architecture="resnet18"),
+            (64, 64),
+            np.zeros((1, 64, 64, 3), np.uint8),
+        )
