@@ -44,6 +44,8 @@ from speed_targets import WHOLE_TRAINING
 
 SECONDS, QUICK_SECONDS = 40.0, 1.0
 """Of the rounds of a group."""
+BUSY = 0.3
+"""Load of a machine that does something else; measured times mean little then."""
 LIMITED_SHARE = 0.5
 """Of those seconds, where the group is limited to AVX2."""
 
@@ -75,6 +77,8 @@ def run_all(arguments: argparse.Namespace) -> None:
             1 if arguments.quick else LEAST_ROUNDS,
             arguments.quick,
         )
+        if os.getloadavg()[0] > BUSY:
+            print(f"the load is {os.getloadavg()[0]:.1f}: other programs run here", file=sys.stderr)
         for column in arguments.columns:
             machine = describe_machine(column)
             if DEFAULT in arguments.groups and column == NATIVE:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from speed_list import Subject
 
-TURN_S = 0.5
+TURN_S = 0.25
 """A turn makes calls until they have taken this long together, one at least."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 _PAUSE_S = 0.05

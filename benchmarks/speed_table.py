@@ -39,9 +39,14 @@ def _group(name: str, rows: Sequence[Row]) -> str:
     pairs: dict[str, dict[str, Row]] = {}
     for row in rows:
         pairs.setdefault(_label(row), {})[row["column"]] = row
+    there = {label: pair for label, pair in pairs.items() if _is_measured(pair)}
     tables = {TRAIN: _training, INFER: _inference, START: _start}
-    parts = [f"{name}:", tables[name.rpartition(" ")[2]](pairs), _reasons(pairs), _notes(rows)]
+    parts = [f"{name}:", tables[name.rpartition(" ")[2]](there), _notes(rows), _reasons(pairs)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _is_measured(pair: Pair) -> bool:
+    return any("batches" in row for row in pair.values())
 
 
 def _training(pairs: Mapping[str, Pair]) -> str:
@@ -87,14 +92,10 @@ def _inference(pairs: Mapping[str, Pair]) -> str:
 def _start(pairs: Mapping[str, Pair]) -> str:
     lines = []
     for label, pair in pairs.items():
-        one = pair[NATIVE].get("batches", {}).get("1")
-        times = one and one["images_per_s"]
-        cells = (
-            [f"{one['ms']['p50'] / 1000:.2f}", f"{1 / times['high']:.2f} to {1 / times['low']:.2f}"]
-            if one
-            else [NOTHING, NOTHING]
-        )
-        lines.append([label, *cells, f"{one['peak_mib']}" if one else NOTHING])
+        one = pair[NATIVE]["batches"]["1"]
+        speed = one["images_per_s"]
+        rounds = f"{1 / speed['high']:.2f} to {1 / speed['low']:.2f}"
+        lines.append([label, f"{one['ms']['p50'] / 1000:.2f}", rounds, f"{one['peak_mib']}"])
     return markdown(("from a cold process", "median, s", "rounds, s", "MiB"), lines)
 
 
