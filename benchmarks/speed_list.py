@@ -123,8 +123,8 @@ def reason_without(subject: Subject, column: str, fast_bfloat16: bool) -> str:
     """
     if subject.runtime == ONNX and column == LIMITED:
         return "ONNX Runtime has no switch that limits its instructions"
-    if subject.runtime == TORCH and subject.precision == BFLOAT16 and not fast_bfloat16:
-        return "no bfloat16 in hardware, where torch would only emulate it"
+    if subject.precision == BFLOAT16 and not fast_bfloat16:
+        return "no bfloat16 in hardware: it would be emulated, or float32 in disguise"
     return ""
 
 
