@@ -1,0 +1,51 @@
+"""How many floating-point operations a picture takes: those of convolutions and matrix products.
+
+A multiplication and an addition are two; what is element by element is not counted. Our networks
+are counted on torch's device without memory, so that counting leaves no trace in a measurement.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from snlad.build import build_detector, build_loss
+from snlad.config import Config
+
+_COUNTED = 2
+"""Pictures that are counted together, as a single one is too few for some BatchNorms."""
+
+
+def count(call: Callable[[int], object], pictures: int = 1) -> float:
+    """Operations of each picture of a call, which is made once."""
+    with FlopCounterMode(display=False) as counter:
+        call(pictures)
+    return float(counter.get_total_flops() / pictures)
+
+
+def of_inference(config: Config) -> dict[str, float]:
+    """Operations of ``teacher`` and ``whole``, from pixels to score and map, for a picture."""
+    with torch.device("meta"), torch.no_grad():
+        detector = build_detector(config).eval()
+        images = torch.rand(_COUNTED, 3, *config.image_size)
+        return {
+            "teacher": count(lambda n: detector.teacher(images[:n]), _COUNTED),
+            "whole": count(lambda n: detector(images[:n]), _COUNTED),
+        }
+
+
+def of_training(config: Config) -> dict[str, float]:
+    """Operations of ``teacher`` and of the ``student``'s step, for a picture."""
+    with torch.device("meta"):
+        detector, loss = build_detector(config), build_loss(config)
+        images = torch.rand(_COUNTED, 3, *config.image_size)
+        teacher = detector.teacher(images)
+
+    def step(n: int) -> None:
+        terms = loss(teacher, detector.student.train()(images[:n], teacher))
+        torch.stack(list(terms.values())).sum().backward()
+
+    return {
+        "teacher": count(lambda n: detector.teacher(images[:n]), _COUNTED),
+        "student": count(step, _COUNTED),
+    }
