@@ -24,12 +24,14 @@ def count(call: Callable[[int], object], pictures: int = 1) -> float:
 
 
 def of_inference(config: Config) -> dict[str, float]:
-    """Operations of ``teacher`` and ``whole``, from pixels to score and map, for a picture."""
+    """Operations of ``teacher``, ``student`` and ``whole``, from pixels to map, for a picture."""
     with torch.device("meta"), torch.no_grad():
         detector = build_detector(config).eval()
         images = torch.rand(_COUNTED, 3, *config.image_size)
+        levels = detector.teacher(images)
         return {
             "teacher": count(lambda n: detector.teacher(images[:n]), _COUNTED),
+            "student": count(lambda n: detector.student(images[:n], levels), _COUNTED),
             "whole": count(lambda n: detector(images[:n]), _COUNTED),
         }
 

@@ -12,20 +12,14 @@ from numpy.typing import NDArray
 
 import snlad
 import speed_flops
-from snlad.calibration.record import load_calibration
 from snlad.config import Config, merge_settings, parse_config
 from snlad.data.images import to_input
 from snlad.data.loading import load_inputs
 from snlad.data.opening import open_dataset
 from snlad.engine.train import train
-from snlad.inspection import Output
-from snlad.metrics.protocols import Protocol as Rules
-from snlad.model_card import find_model
 from snlad.model_folder import load_model
-from snlad.models.statistics import channel_statistics
-from snlad.predict import Model
 from snlad.torch_network import TorchNetwork
-from speed_list import BFLOAT16, FLOAT32, INT8, TEACHER, TRAIN, TRAINED, WHOLE, Subject, spread
+from speed_list import BFLOAT16, INT8, TEACHER, TRAIN, TRAINED, WHOLE, Subject, spread
 from speed_models import RUN
 from speed_worker import PausedSteps, Turns, UnavailableError
 
@@ -74,11 +68,12 @@ def peer(
 
 def build(subject: Subject, models: Path, paths: Sequence[Path], size: tuple[int, int]) -> Call:
     """Inference of ours: the teacher alone, the networks, or whole predictions of files."""
-    kind = TorchNetwork if subject.precision == FLOAT32 else Bfloat16Network
+    lower = subject.precision == BFLOAT16
     if subject.name == WHOLE:
-        model = _model(models / RUN, kind)
+        model = snlad.load(models / RUN, in_bfloat16=lower)
         return lambda n: model.predict(paths[:n])
-    network, pictures = kind(load_model(models / RUN), "cpu"), load_inputs(paths, size)
+    network = TorchNetwork(load_model(models / RUN), "cpu", in_bfloat16=lower)
+    pictures = load_inputs(paths, size)
     if subject.name == TEACHER:
         return _teacher(network, subject.precision, pictures)
     return lambda n: network.run(pictures[:n])
@@ -96,45 +91,6 @@ def _teacher(network: TorchNetwork, precision: str, pictures: NDArray[np.uint8])
             )
 
     return call
-
-
-def _model(run: Path, kind: type[TorchNetwork]) -> Model:
-    """A loaded model, which predicts files: it decodes, resizes, computes, smooths and judges."""
-    if kind is TorchNetwork:
-        return snlad.load(run)
-    loaded = load_model(run)
-    found = load_calibration(find_model(run), loaded.identity)
-    return Model(
-        kind(loaded, "cpu"),
-        loaded.card,
-        loaded.identity,
-        loaded.rois,
-        calibration=found[0] if found else None,
-    )
-
-
-class Bfloat16Network(TorchNetwork):
-    """The networks in bfloat16, maps and scores in float32; snlad itself has no such switch yet."""
-
-    @torch.inference_mode()
-    def run(self, pictures: NDArray[np.uint8]) -> Output:
-        """Inspect pictures of the input size."""
-        images = torch.from_numpy(to_input(pictures)).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            teacher, student = self.detector.features(images)
-        teacher, student = ([x.float() for x in levels] for levels in (teacher, student))
-        raw = self.detector.raw_maps(teacher, student)
-        raw["overall"] = self.detector.overall(raw)
-        assert self._class_answer is not None
-        return Output(
-            self.detector.image_score(raw["overall"]).numpy(),
-            {name: map_.numpy()[:, 0] for name, map_ in raw.items()},
-            self._class_answer.distances(channel_statistics(teacher).numpy()),
-        )
-
-    def under(self, rules: Rules) -> "Bfloat16Network":
-        """Not used here."""
-        raise NotImplementedError(rules.name)
 
 
 def train_for_ever(subject: Subject, config: Config, job: dict[str, Any], turns: Turns) -> None:

@@ -531,30 +531,13 @@ def test_training_is_timed_step_by_step(ask):
     assert all(turn["seconds"][0] > 0 for turn in turns)
 
 
-def test_bfloat16_finds_about_the_same(part, tiny_models, shared_data):
-    from snlad.data.loading import load_inputs
-    from snlad.model_folder import load_model
-
-    subjects, (out, _) = part("torch"), tiny_models
-    pictures = load_inputs(sorted(shared_data.glob("grey/train/good/*.png")), (64, 64))
-    found = [
-        kind(load_model(out / "run"), "cpu").run(pictures)
-        for kind in (subjects.TorchNetwork, subjects.Bfloat16Network)
-    ]
-    assert found[0].maps.keys() == found[1].maps.keys()
-    assert found[1].scores.dtype == np.float32
-    assert (
-        np.corrcoef(found[0].maps["overall"].ravel(), found[1].maps["overall"].ravel())[0, 1] > 0.9
-    )
-
-
 def test_operations_are_those_of_both_networks(part, tiny_settings):
     flops, config = part("flops"), make_config("rd", **tiny_settings)
     inference, training = flops.of_inference(config), flops.of_training(config)
-    assert inference["whole"] > inference["teacher"] > 0
-    assert training["teacher"] == inference["teacher"]
-    forward = inference["whole"] - inference["teacher"]
-    assert 2 < training["student"] / forward < 3  # forward and backward, but not to the pixels
+    assert inference["whole"] > inference["teacher"] + inference["student"] > 0
+    assert training["teacher"] == inference["teacher"] > 0
+    steps = training["student"] / inference["student"]
+    assert 2 < steps < 3  # forward and backward, but not to the pixels
 
 
 def test_a_command_is_timed_and_its_failure_is_a_reason(part):
