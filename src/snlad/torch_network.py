@@ -1,5 +1,6 @@
 """The trained networks on one device, as an inspection runs them."""
 
+from collections.abc import Sequence
 from copy import copy
 
 import numpy as np
@@ -45,9 +46,19 @@ class TorchNetwork:
         self._class_answer, self._in_bfloat16 = loaded.class_answer, in_bfloat16
         self.map_names = (*self.detector.map_names, "overall")
 
-    @torch.inference_mode()
     def run(self, pictures: UInt8[np.ndarray, "B H W 3"]) -> Output:
-        """Inspect pictures of the input size."""
+        """Inspect pictures of the input size, on a CPU a few at a time.
+
+        What lies between layers of a larger batch is memory that the system gives and takes back
+        anew at every layer, which costs a fifth of the time.
+        """
+        on_cpu = self._device.type == "cpu"
+        size = max(2, torch.get_num_threads()) if on_cpu else len(pictures)
+        found = [self._run(pictures[i : i + size]) for i in range(0, len(pictures), size)]
+        return found[0] if len(found) == 1 else _join(found)
+
+    @torch.inference_mode()
+    def _run(self, pictures: UInt8[np.ndarray, "B H W 3"]) -> Output:
         images = torch.from_numpy(to_input(pictures)).to(self._device)
         images = images.contiguous(memory_format=torch.channels_last)
         teacher = self.detector.teacher(images)
@@ -70,3 +81,13 @@ class TorchNetwork:
         other.detector = copy(self.detector)
         other.detector.score, other.detector.kernel_px = rules.score, rules.kernel_px
         return other
+
+
+def _join(parts: Sequence[Output]) -> Output:
+    """One batch of several."""
+    distances = [one.distances for one in parts if one.distances is not None]
+    return Output(
+        np.concatenate([one.scores for one in parts]),
+        {name: np.concatenate([one.maps[name] for one in parts]) for name in parts[0].maps},
+        np.concatenate(distances) if distances else None,
+    )
