@@ -115,6 +115,8 @@ class TrainConfig(Section):
     clip_norm: float = Field(1.0, gt=0.0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
+    compile: bool = False
+    """Let torch write kernels for the student: minutes before the first step, fewer afterwards."""
     cache_gib: float = Field(4.0, ge=0.0)
     """Memory for decoded pictures and teacher features, in GiB."""
     checkpoint_every: int = Field(250, ge=1)

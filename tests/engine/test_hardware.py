@@ -89,6 +89,13 @@ def test_the_memory_format_follows_the_device(monkeypatch, device, channels_last
     assert choose_hardware(torch.device(device), TrainConfig()).channels_last is channels_last
 
 
+def test_compiling_for_a_cpu_needs_a_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UsageError, match=r"C\+\+ compiler"):
+        choose_hardware(CPU, TrainConfig(compile=True))
+    choose_hardware(torch.device("cuda"), TrainConfig(compile=True, precision="float32"))
+
+
 def test_float32_means_float32_on_nvidia_cards():
     choose_device("cpu")
     assert not torch.backends.cudnn.allow_tf32

@@ -304,4 +304,4 @@ def test_a_key_names_choices_that_differ_from_these_defaults():
         "loss": {"flattened": 1.0},
     }
     defaults = base.model_dump(mode="json", exclude={"calibration", "probes"})
-    assert digest(defaults)[:12] == "162dac4b7231"
+    assert digest(defaults)[:12] == "1c75945c6710"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from shutil import which
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,16 @@ def _require_full_precision() -> None:
 
 
 def choose_hardware(device: torch.device, settings: TrainConfig) -> Hardware:
-    """Number format and layout for training: the fast ones of this machine, unless overridden."""
+    """Number format and layout for training: the fast ones of this machine, unless overridden.
+
+    Raises:
+        UsageError: kernels are to be compiled for a CPU without a C++ compiler.
+    """
+    if settings.compile and device.type == "cpu" and which(os.environ.get("CXX", "g++")) is None:
+        raise UsageError(
+            "train.compile needs a C++ compiler, and there is no g++ here; "
+            "install one, name another in CXX, or leave train.compile out"
+        )
     if settings.memory_format == "auto":
         channels_last = device.type in ("cpu", "cuda")
     else:

@@ -157,6 +157,7 @@ def _one_value_refused() -> Iterator[None]:
 def _run_steps(training: Training, started: float) -> None:
     config, settings = training.config, training.config.train
     student, optimizer = training.detector.student, training.optimizer
+    reproduce = torch.compile(student) if settings.compile else student
     n_images = len(training.data)
     total = settings.total_steps(n_images)
     while training.step < total:
@@ -171,7 +172,7 @@ def _run_steps(training: Training, started: float) -> None:
             batch_indices(step, n_images, settings.batch_size, config.seed)
         )
         with training.hardware.autocast():
-            reproduced = student(images, teacher)
+            reproduced = reproduce(images, teacher)
         terms = training.loss(teacher, reproduced)
         loss = torch.stack(list(terms.values())).sum()
 
