@@ -239,7 +239,7 @@ def test_every_config_in_the_repository_is_valid():
 
 def test_pictures_are_whole_unless_a_tile_is_given():
     assert make_config().tiling is None
-    assert make_config(tiles={"size": 512}).tiling == Tiling(512, 64)
+    assert make_config(tiles={"size": 512}).tiling == Tiling(512, 128)
     assert make_config(tiles={"size": 512, "overlap": 0}).tiling == Tiling(512, 0)
 
 

@@ -78,7 +78,7 @@ class Config(Section):
         size, overlap = self.tiles.size, self.tiles.overlap
         if size is None:
             return None
-        return Tiling(size, size // 8 if overlap is None else overlap)
+        return Tiling(size, size // 4 if overlap is None else overlap)
 
     @property
     def cram_places(self) -> frozenset[str]:

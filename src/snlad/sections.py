@@ -108,7 +108,7 @@ class TilesConfig(Section):
     size: int | None = Field(None, ge=16, le=65536)
     """Side of a tile in pixels of the picture; without it pictures are taken whole."""
     overlap: int | None = Field(None, ge=0)
-    """Pixels of the picture that neighbours share; by default an eighth of the side."""
+    """Pixels of the picture that neighbours share; by default a quarter of the side."""
 
     @model_validator(mode="after")
     def _neighbours_share_at_most_half(self) -> Self:

@@ -30,7 +30,7 @@ def test_a_tile_is_proposed_for_a_large_picture():
     assert found.tile == 192  # 3 px of 192 are 4 of 256
     assert found.sentence() == (
         "'board': 3 px of 9000 x 12000 are 0.064 px at network input, 4 px are needed: "
-        "train with --tile 192 --overlap 24"
+        "train with --tile 192 --overlap 48"
     )
 
 

@@ -19,7 +19,7 @@ def run(
         int | None, typer.Option(help="Cut pictures into tiles of this many pixels a side.")
     ] = None,
     overlap: Annotated[
-        int | None, typer.Option(help="Pixels that neighbouring tiles share (default tile / 8).")
+        int | None, typer.Option(help="Pixels that neighbouring tiles share (default tile / 4).")
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Normal pictures to calibrate on, not trained on.")

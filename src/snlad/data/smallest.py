@@ -55,7 +55,7 @@ class SmallestDefect:
         if max(self.input_size) <= LARGEST_INPUT:
             change = f"image_size = {list(self.input_size)} in the configuration"
         else:
-            change = f"--tile {self.tile} --overlap {self.tile // 8}"
+            change = f"--tile {self.tile} --overlap {self.tile // 4}"
         return f"{found}, {LEAST_PX:g} px are needed: train with {change}"
 
 
