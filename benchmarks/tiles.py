@@ -11,16 +11,17 @@ step between neighbouring pixels where two tiles meet, and within all overlaps, 
 step outside of them.
 
 ``memory`` predicts a picture of noise, stored without compression, with the default network and
-tiles of 512 pixels in a process of its own, heat map included, and prints its peak (VmHWM).
+tiles of 1024 pixels in a process of its own, regions and heat map included, and prints its peak
+(VmHWM).
 """
 
 import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -97,44 +98,44 @@ def measure_scratches(folder: Path, steps: int = 200) -> dict[str, float]:
         found[f"image AUROC, {name}"] = mean["image_auroc"]
     plan = Tiling(**TILES).plan(CROP)
     normals = model.stream(one.path for one in data.test if not one.is_anomalous)
-    contrasts = [join_contrast(row.maps["overall"], plan, STRIDE_PX) for row in normals]
-    meeting, shared = np.mean(contrasts, axis=0)
+    meeting, shared = join_contrast((row.maps["overall"] for row in normals), plan, STRIDE_PX)
     return {
         **found,
-        "contrast where tiles meet": float(meeting),
-        "contrast within overlaps": float(shared),
+        "contrast where tiles meet": meeting,
+        "contrast within overlaps": shared,
     }
 
 
-def join_contrast(overall: NDArray[np.float32], plan: TilePlan, period: int) -> tuple[float, float]:
-    """Contrast of a joined map where tiles meet and within overlaps, in units of the interior's.
+def join_contrast(
+    maps: Iterable[NDArray[np.float32]], plan: TilePlan, period: int
+) -> tuple[float, float]:
+    """Contrast of joined maps where tiles meet and within overlaps, in units of the interior's.
 
     Contrast is the mean absolute step between neighbouring pixels, along rows and along columns. A
     map is bilinear between the network's locations, so its steps repeat with them: where tiles meet
     is compared with the lines of the interior that lie alike between locations.
 
     Args:
-        overall: joined map of a picture.
-        plan: of its tiles.
+        maps: joined maps of pictures of one size.
+        plan: of their tiles.
         period: pixels of the map between the network's coarsest locations.
     """
-    meeting: list[float] = []
-    alike: list[float] = []
-    shared: list[float] = []
-    inside: list[float] = []
-    for axis, (starts, side) in enumerate(zip((plan.rows, plan.columns), plan.tile, strict=True)):
+    found: dict[str, list[float]] = {"meeting": [], "alike": [], "shared": [], "inside": []}
+    sides = ((0, plan.rows, plan.tile[0]), (1, plan.columns, plan.tile[1]))
+    for overall, (axis, starts, side) in product(maps, sides):
         steps = np.abs(np.diff(overall, axis=axis)).mean(axis=1 - axis)  # i: from i to i + 1
         is_shared, lies_alike = np.zeros((2, len(steps)), bool)
         for before, start in pairwise(starts):
             end = before + side
             is_shared[start - 1 : end] = True
-            meeting.append(steps[(start + end) // 2 - 1])
+            found["meeting"].append(steps[(start + end) // 2 - 1])
         for start in starts:
             lies_alike[start + period - 1 : start + side - period : period] = True
-        alike += steps[lies_alike & ~is_shared].tolist()
-        shared += steps[is_shared].tolist()
-        inside += steps[~is_shared].tolist()
-    return float(np.mean(meeting) / np.mean(alike)), float(np.mean(shared) / np.mean(inside))
+        found["alike"] += steps[lies_alike & ~is_shared].tolist()
+        found["shared"] += steps[is_shared].tolist()
+        found["inside"] += steps[~is_shared].tolist()
+    mean = {name: float(np.mean(values)) for name, values in found.items()}
+    return mean["meeting"] / mean["alike"], mean["shared"] / mean["inside"]
 
 
 def write_pictures(root: Path, each: int = 8) -> Path:
@@ -168,15 +169,19 @@ def measure_memory(folder: Path, size: tuple[int, int] = HUGE) -> int:
     """Peak memory in bytes of ``snlad predict`` on one picture of this size."""
     from snlad.config import make_config
     from snlad.data.opening import open_dataset
+    from snlad.engine.calibrate import calibrate
     from snlad.engine.train import train
+    from snlad.predict import load
 
     config = make_config(
-        tiles={"size": 512},
+        tiles={"size": 1024},
         train={"steps": 2, "batch_size": 4},
         calibration={"share": 0.0},
         probes={"count": 0},
     )
-    run = train(open_dataset(write_pictures(folder / "data", each=2)), folder / "run", config)
+    data = open_dataset(write_pictures(folder / "data", each=2))
+    run = train(data, folder / "run", config)
+    calibrate(run, load(run), [one for one in data.test if not one.is_anomalous])
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     Image.fromarray(noise).save(folder / "huge.png", compress_level=0)
     del noise

@@ -22,8 +22,8 @@ from snlad.metrics.protocols import Protocol as Rules
 from snlad.model_card import ModelCard
 from snlad.types import MAP_SIZE
 
-_TILES = 16
-"""Tiles that the networks see at once."""
+_TILES = 4
+"""Tiles that the networks see at once: few, as what they compute is larger than their maps."""
 
 _NO_MAP = np.zeros(MAP_SIZE, np.float32)
 """Of a tile of which nothing is inspected."""
@@ -137,9 +137,8 @@ class Inspector:
             one if one is not None else answer for one, answer in zip(stated, answers, strict=True)
         ]
         blank = self._masks.blank(fitted, names)
-        if (
-            blank is not None and self._tiling is None
-        ):  # the class is told from the whole picture, the score from its part
+        # The class is told from the whole picture, the score from its part, or from its tiles.
+        if blank is not None and self._tiling is None:
             output = self.network.run(np.stack(blank))
         causes = [
             None

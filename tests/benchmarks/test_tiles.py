@@ -21,13 +21,13 @@ def slope() -> np.ndarray:
 
 
 def test_a_slope_has_the_same_contrast_everywhere(benchmark):
-    assert benchmark.join_contrast(slope(), PLAN, 4) == (1.0, 1.0)
+    assert benchmark.join_contrast([slope()], PLAN, 4) == (1.0, 1.0)
 
 
 def test_a_step_where_tiles_meet_is_seen_there(benchmark):
     overall = slope()
     overall[:, 40:] += 9
-    meeting, shared = benchmark.join_contrast(overall, PLAN, 4)
+    meeting, shared = benchmark.join_contrast([overall], PLAN, 4)
     assert meeting == 10.0
     assert shared == pytest.approx(1 + 9 / 17)  # of 17 lines
 
@@ -35,13 +35,13 @@ def test_a_step_where_tiles_meet_is_seen_there(benchmark):
 def test_a_step_elsewhere_in_the_overlap_is_counted_there(benchmark):
     overall = slope()
     overall[:, 34:] += 9
-    assert benchmark.join_contrast(overall, PLAN, 4) == pytest.approx((1.0, 1 + 9 / 17))
+    assert benchmark.join_contrast([overall], PLAN, 4) == pytest.approx((1.0, 1 + 9 / 17))
 
 
 def test_lines_that_lie_alike_between_locations_are_compared(benchmark):
     overall = np.repeat(np.arange(20), 4)[None].repeat(48, 0).astype(np.float32)  # every 4th line
     overall += np.arange(48)[:, None]
-    meeting, _ = benchmark.join_contrast(overall, PLAN, 4)
+    meeting, _ = benchmark.join_contrast([overall], PLAN, 4)
     assert meeting == 1.0
 
 

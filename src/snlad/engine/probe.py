@@ -117,13 +117,8 @@ class _Inspector:
         for start in range(0, len(samples), _BATCH):
             batch = samples[start : start + _BATCH]
             tiles = load_inputs([one.path for one in batch], config.image_size, config.tiling)
-            yield (
-                batch,
-                [
-                    Picture(path=str(s.path), fitted=tile)
-                    for s, tile in zip(batch, tiles, strict=True)
-                ],
-            )
+            pairs = zip(batch, tiles, strict=True)
+            yield batch, [Picture(path=str(one.path), fitted=tile) for one, tile in pairs]
 
     def _judge(
         self, pictures: Sequence[Picture], names: Sequence[str | None]

@@ -20,7 +20,7 @@ MAX_OPACITY = 0.75  # the picture stays visible under the hottest colour
 ROI_COLOUR = (0, 190, 255)
 GAP_PX = 4
 CAPTION_PX = 18
-STRIP_PIXELS = 1 << 22
+STRIP_PIXELS = 1 << 20
 """Drawn at once, so that a large picture needs little more memory than itself."""
 
 
