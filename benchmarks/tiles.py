@@ -10,8 +10,8 @@ test pictures with one scratch each, and how the maps of the normal ones join: t
 step between neighbouring pixels where two tiles meet, and within all overlaps, in units of the mean
 step outside of them.
 
-``memory`` predicts a picture of noise, stored without compression, with the default network and
-tiles of 1024 pixels in a process of its own, regions and heat map included, and prints its peak
+``memory`` scores a picture of noise, stored without compression, with the default network and
+tiles of 1024 pixels in a process of its own, joined maps and regions included, and prints its peak
 (VmHWM).
 """
 
@@ -50,12 +50,12 @@ HUGE = (9000, 12000)
 _PREDICT = """
 import re, sys
 from pathlib import Path
-from snlad.cli.app import main
-try:
-    main()
-except SystemExit as ended:
-    print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
-    raise
+import snlad
+model = snlad.load(sys.argv[1])
+model.timeout_s = None
+(found,) = model.predict(sys.argv[2])
+assert found.error is None and found.regions, found
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
 
@@ -166,7 +166,7 @@ def scratch(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
 
 
 def measure_memory(folder: Path, size: tuple[int, int] = HUGE) -> int:
-    """Peak memory in bytes of ``snlad predict`` on one picture of this size."""
+    """Peak memory in bytes of scoring one picture of this size, maps and regions included."""
     from snlad.config import make_config
     from snlad.data.opening import open_dataset
     from snlad.engine.calibrate import calibrate
@@ -185,8 +185,7 @@ def measure_memory(folder: Path, size: tuple[int, int] = HUGE) -> int:
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     Image.fromarray(noise).save(folder / "huge.png", compress_level=0)
     del noise
-    words = ["predict", str(run), str(folder / "huge.png"), "--out", str(folder / "out"), "--quiet"]
-    command = [sys.executable, "-c", _PREDICT, *words]
+    command = [sys.executable, "-c", _PREDICT, str(run), str(folder / "huge.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)

@@ -14,7 +14,7 @@ from typing import Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from snlad.data.images import IMAGE_SUFFIXES, read_file, read_image, resize_image
+from snlad.data.images import IMAGE_SUFFIXES, decode, read_file, resize_image, to_rgb
 from snlad.data.samples import Sample
 from snlad.errors import DataError, ImageError
 
@@ -60,7 +60,10 @@ def load_picture(source: Source, size: tuple[int, int], *, keep_original: bool =
             original = _checked(source)
         else:
             data, sha256 = read_file(Path(source))
-            original = read_image(data, name=path)
+            decoded = decode(data, str(source))
+            del data  # a huge file is not kept while its pixels are copied, nor they in two forms
+            original = to_rgb(decoded, str(source))
+            del decoded
         fitted = resize_image(original, size)
     except ImageError as error:
         return Picture(path=path, sha256=sha256, error=str(error))
