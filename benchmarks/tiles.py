@@ -42,7 +42,7 @@ TILES = {"size": 128, "overlap": 32}
 STRIDE_PX = 16
 """Of the teacher's deepest level; a tile has the size of the input."""
 
-LENGTH_PX, WIDTH_PX, CONTRAST = 24, 2, 2.0
+LENGTH_PX, WIDTH_PX, CONTRAST = 24, 2, 4.0
 """Of a scratch; its contrast in standard deviations of the crop's grey levels."""
 
 HUGE = (9000, 12000)
