@@ -64,8 +64,8 @@ def test_training_and_test_crops_share_no_pixel(benchmark, tmp_path):
 @pytest.mark.slow
 def test_tiles_find_scratches_that_a_resize_erases_and_join_without_a_seam(benchmark, tmp_path):
     found = benchmark.measure_scratches(tmp_path)
-    assert found["image AUROC, tiles"] > found["image AUROC, whole pictures"] + 0.1
-    assert found["image AUROC, tiles"] > 0.65  # 0.708 and 0.531 on 2026-11-28
+    assert found["image AUROC, tiles"] > found["image AUROC, whole pictures"] + 0.2
+    assert found["image AUROC, tiles"] > 0.75  # 0.844 and 0.542 on 2026-11-28
     assert found["contrast where tiles meet"] <= 1.1
     assert found["contrast within overlaps"] <= 1.1
 
