@@ -71,7 +71,7 @@ def main() -> None:
             print(f"peak memory {measure_memory(Path(folder)) / 1e9:.2f} GB")
             return
         for name, value in measure_scratches(Path(folder)).items():
-            print(f"{name:<32} {value:.3f}")
+            print(f"{name:<40} {value:.3f}")
 
 
 def measure_scratches(folder: Path, steps: int = 200) -> dict[str, float]:
@@ -94,8 +94,10 @@ def measure_scratches(folder: Path, steps: int = 200) -> dict[str, float]:
             probes={"count": 0},
         )
         model = load(train(data, folder / name, config))
-        mean = evaluate(model, data).table.to_dict()["mean"]
-        found[f"image AUROC, {name}"] = mean["image_auroc"]
+        scores = evaluate(model, data).table.to_dict()
+        found[f"image AUROC, {name}"] = scores["mean"]["image_auroc"]
+        for class_name, row in scores["classes"].items():
+            found[f"  {class_name}, {name}"] = row["image_auroc"]
     plan = Tiling(**TILES).plan(CROP)
     normals = model.stream(one.path for one in data.test if not one.is_anomalous)
     meeting, shared = join_contrast((row.maps["overall"] for row in normals), plan, STRIDE_PX)
