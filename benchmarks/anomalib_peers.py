@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from snlad.data.images import to_input
-from snlad.data.loading import Picture, load_inputs, load_samples
+from snlad.data.inputs import load_inputs
+from snlad.data.loading import Picture, load_samples
 from snlad.data.samples import Sample
 from snlad.errors import DataError
 from snlad.models.teacher import PyramidNetwork, Teacher

@@ -103,7 +103,7 @@ def find_statistics(
     from snlad.build import build_teacher
     from snlad.cli.progress import show_progress
     from snlad.data.images import to_input
-    from snlad.data.loading import load_inputs
+    from snlad.data.inputs import load_inputs
     from snlad.models.statistics import channel_statistics
     from snlad.models.weights import load_pretrained, weights_digest
 

@@ -185,6 +185,23 @@ def trained_run(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiled_settings() -> dict:
+    """The same with tiles: three by three in each picture of the tiny data set."""
+    return {**TINY, "tiles": {"size": 24, "overlap": 8}}
+
+
+@pytest.fixture(scope="session")
+def tiled_run(shared_data: Path, tiled_settings: dict, tmp_path_factory) -> Path:
+    """A finished run with tiles, read only."""
+    from snlad.config import make_config
+    from snlad.data.opening import open_dataset
+    from snlad.engine.train import train
+
+    out = tmp_path_factory.mktemp("tiled") / "run"
+    return train(open_dataset(shared_data), out, make_config(**tiled_settings))
+
+
+@pytest.fixture(scope="session")
 def judged_runs(
     trained_run: Path,
     shared_data: Path,

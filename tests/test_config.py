@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snlad.config import digest, make_config, merge_settings, parse_config, read_config
+from snlad.data.tiles import Tiling
 from snlad.errors import ConfigError
 from snlad.sections import DEFAULT_STEPS
 
@@ -224,15 +225,52 @@ def test_the_commented_config_shows_every_key_with_its_default():
     shown = tomllib.loads(path.read_text())
     dump = make_config("rd-snl").model_dump()
     left_to_the_teacher = {"teacher": {"levels"}, "student": {"bottleneck_channels", "blocks"}}
-    in_place_of_steps = {"train": {"epochs"}}
-    without_value = left_to_the_teacher | in_place_of_steps
-    for section in ("teacher", "student", "cram", "loss", "maps", "train", "calibration", "probes"):
+    in_place_of_steps, whole_pictures = {"train": {"epochs"}}, {"tiles": {"size", "overlap"}}
+    without_value = left_to_the_teacher | in_place_of_steps | whole_pictures
+    sections = ("tiles", "teacher", "student", "cram", "loss", "maps", "train")
+    for section in (*sections, "calibration", "probes"):
         assert shown[section].keys() | without_value.get(section, set()) == dump[section].keys()
 
 
 def test_every_config_in_the_repository_is_valid():
     for path in (Path(__file__).parents[1] / "configs").glob("*.toml"):
         read_config(path)
+
+
+def test_pictures_are_whole_unless_a_tile_is_given():
+    assert make_config().tiling is None
+    assert make_config(tiles={"size": 512}).tiling == Tiling(512, 128)
+    assert make_config(tiles={"size": 512, "overlap": 0}).tiling == Tiling(512, 0)
+
+
+def test_tiles_on_the_command_line_win_over_the_file(tmp_path):
+    file = write(tmp_path / "c.toml", "[tiles]\nsize = 512\noverlap = 100\n")
+    assert read_config(file).tiling == Tiling(512, 100)
+    assert read_config(file, tile=400).tiling == Tiling(400, 100)
+    assert read_config(file, overlap=0).tiling == Tiling(512, 0)
+    assert read_config(None, tile=300, overlap=20).tiling == Tiling(300, 20)
+
+
+@pytest.mark.parametrize(
+    ("tiles", "words"),
+    [
+        ({"overlap": 8}, "overlap is 8 without tiles; give their size too"),
+        ({"size": 64, "overlap": 33}, "overlap is 33 px of 64 px; neighbours share at most half"),
+        ({"size": 15}, "greater than or equal to 16"),
+        ({"size": 64, "overlap": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_tiles_that_cannot_be_cut_are_refused(tiles, words):
+    with pytest.raises(ConfigError, match=words):
+        make_config(tiles=tiles)
+
+
+def test_a_run_without_tiles_is_named_as_before_there_were_any():
+    assert "tiles" not in make_config().choices()
+    old = make_config().model_dump(mode="json")
+    del old["tiles"]
+    assert parse_config(old) == make_config()
+    assert make_config(tiles={"size": 64}).student_digest != make_config().student_digest
 
 
 @pytest.mark.parametrize(

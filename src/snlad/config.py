@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from snlad.data.tiles import Tiling
 from snlad.errors import ConfigError
 from snlad.methods import Method, method_defaults
 from snlad.sections import (
@@ -23,8 +24,10 @@ from snlad.sections import (
     Section,
     StudentConfig,
     TeacherConfig,
+    TilesConfig,
     TrainConfig,
 )
+from snlad.types import INPUT_SIZE
 
 
 class Config(Section):
@@ -32,8 +35,9 @@ class Config(Section):
 
     method: Method = "rd-snl"
     seed: int = Field(0, ge=0, lt=2**31)
-    image_size: tuple[int, int] = (256, 256)
-    """Network input, (height, width) in pixels; pictures are stretched to it."""
+    image_size: tuple[int, int] = INPUT_SIZE
+    """Network input, (height, width) in pixels; pictures, or their tiles, are stretched to it."""
+    tiles: TilesConfig = TilesConfig()
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig
     cram: CramConfig = CramConfig()
@@ -67,6 +71,14 @@ class Config(Section):
                 "bottleneck; choose 'levels'"
             )
         return self
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How pictures are cut; ``None`` where they are taken whole."""
+        size, overlap = self.tiles.size, self.tiles.overlap
+        if size is None:
+            return None
+        return Tiling(size, size // 4 if overlap is None else overlap)
 
     @property
     def cram_places(self) -> frozenset[str]:
@@ -139,13 +151,22 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         ) from None
 
 
-def read_config(path: Path | None, method: str | None = None, seed: int | None = None) -> Config:
+def read_config(
+    path: Path | None,
+    method: str | None = None,
+    seed: int | None = None,
+    *,
+    tile: int | None = None,
+    overlap: int | None = None,
+) -> Config:
     """Read a TOML file, or a run's ``config.json``, over the defaults of its method.
 
     Args:
         path: the file, if any.
         method: by name, where the file names none.
         seed: wins over the file's.
+        tile: side of a tile in pixels of the picture, likewise.
+        overlap: pixels that neighbouring tiles share, likewise.
 
     Raises:
         ConfigError: the file is missing, is not TOML, holds a wrong key or value, or names
@@ -158,6 +179,10 @@ def read_config(path: Path | None, method: str | None = None, seed: int | None =
     name = method or named or "rd-snl"
     if seed is not None:
         settings["seed"] = seed
+    given = {"size": tile, "overlap": overlap}
+    tiles = {"tiles": {name: value for name, value in given.items() if value is not None}}
+    if tiles["tiles"]:
+        settings = merge_settings({"tiles": {}, **settings}, tiles)
     return parse_config(merge_settings(method_defaults(str(name)), settings))
 
 

@@ -47,6 +47,7 @@ class Model:
         min_area: smallest region that is reported, in pixels of the picture.
         timeout_s: how long to wait for a picture whose turn has come; ``None`` for ever.
         map_names: the maps it can return; ``overall`` is the last.
+        cuts_tiles: it judges pictures tile by tile, and so needs them as they were decoded.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Model:
         self.calibration = calibration
         self.min_area, self.timeout_s = 0.0, _TIMEOUT_S
         self.card, self.identity, self.rois, self.device = card, identity, rois, device
-        self.map_names = network.map_names
+        self.map_names, self.cuts_tiles = network.map_names, card.config.tiling is not None
         self._masks = FittedRois(rois, card.config.image_size)
         self._inspector = Inspector(network, card, self._masks)
 
@@ -91,7 +92,7 @@ class Model:
         """
         name = self._require_class(class_name)
         size, wait = self.card.config.image_size, self.timeout_s
-        batches = load_batches(images, size, _BATCH, timeout_s=wait)
+        batches = load_batches(images, size, _BATCH, for_tiles=self.cuts_tiles, timeout_s=wait)
         return (row for batch in batches for row in self.judge(batch, [name] * len(batch)))
 
     def judge(
@@ -111,7 +112,8 @@ class Model:
 
     def peak(self, prediction: Prediction) -> float:
         """The largest pixel of a picture's smoothed map, where it is inspected."""
-        return float(prediction.maps["overall"][self._masks.inspected(prediction.class_name)].max())
+        overall = prediction.maps["overall"]
+        return float(overall[self._masks.inspected(prediction.class_name, overall.shape)].max())
 
     def under(self, protocol: Protocol) -> "Model":
         """The same model with the image score and the smoothing of an evaluation protocol."""
@@ -142,11 +144,12 @@ class Model:
 
     def _judge(self, picture: Picture, stated: str | None, found: Found) -> dict[str, Any]:
         tells = self.calibration is not None and self.calibration.answer_limits is not None
+        overall, name = found.maps["overall"], stated if stated is not None else found.answer
         verdict = give_verdict(
             self.calibration,
             found.score,
-            found.maps["overall"],
-            self._masks.inspected(stated if stated is not None else found.answer),
+            overall,
+            self._masks.inspected(name, overall.shape),
             stated=stated,
             answer=found.answer,
             is_unknown=found.answer is None if tells else None,

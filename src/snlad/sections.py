@@ -102,6 +102,25 @@ class MapsConfig(Section):
         return self
 
 
+class TilesConfig(Section):
+    """How large pictures are cut into tiles, the same in training, calibration and inspection."""
+
+    size: int | None = Field(None, ge=16, le=65536)
+    """Side of a tile in pixels of the picture; without it pictures are taken whole."""
+    overlap: int | None = Field(None, ge=0)
+    """Pixels of the picture that neighbours share; by default a quarter of the side."""
+
+    @model_validator(mode="after")
+    def _neighbours_share_at_most_half(self) -> Self:
+        if self.overlap is not None and self.size is None:
+            raise ValueError(f"overlap is {self.overlap} without tiles; give their size too")
+        if self.size is not None and self.overlap is not None and 2 * self.overlap > self.size:
+            raise ValueError(
+                f"overlap is {self.overlap} px of {self.size} px; neighbours share at most half"
+            )
+        return self
+
+
 class TrainConfig(Section):
     """The optimiser, its schedule, and what the machine may spend."""
 

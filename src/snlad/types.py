@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAP_SIZE = (256, 256)
-"""(height, width) of every anomaly map, whatever the input size (protocol snlad-v1)."""
+"""(height, width) of the anomaly map of what the networks see at once (protocol snlad-v1)."""
+
+
+INPUT_SIZE = (256, 256)
+"""(height, width) of the network input where nothing else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +41,11 @@ class Prediction:
         time: of the answer, ISO 8601 in UTC.
         error: one sentence; ``None`` when the picture was judged.
         size: (height, width) of the picture in pixels; not part of the row.
-        maps: float32 maps (256, 256) by name; not part of the row.
+        maps: float32 maps by name, (256, 256), or finer where the picture was cut into tiles; not
+            part of the row.
         class_answer: the class that the model answers, whatever was stated; not part of the row.
         class_distances: to each class, in the order of their names; not part of the row.
-        pred_mask: bool (256, 256), true on anomalous pixels; not part of the row.
+        pred_mask: bool, of the maps' size, true on anomalous pixels; not part of the row.
         image: the decoded picture, uint8 (H0, W0, 3); not part of the row.
     """
 

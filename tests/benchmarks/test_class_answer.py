@@ -136,7 +136,7 @@ def test_a_row_a_seed_from_pictures_and_a_cache_that_spares_the_teacher(
     calls = []
     read = benchmark.np.load
     monkeypatch.setattr(benchmark.np, "load", lambda path: calls.append(path) or read(path))
-    monkeypatch.setattr("snlad.data.loading.load_inputs", None)  # not needed again
+    monkeypatch.setattr("snlad.data.inputs.load_inputs", None)  # not needed again
     benchmark.run_all(shared_data, rows, [0, 1], tiny, cache)
     assert calls == [cache]
     found = [json.loads(line) for line in rows.read_text().splitlines()]

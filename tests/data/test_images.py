@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.random import default_rng
 from PIL import Image, PngImagePlugin
 
 from snlad.data import images
-from snlad.data.images import read_file, read_image, resize_image, to_input
+from snlad.data.images import read_file, read_image, resize_image, restore_size, to_input
 from snlad.errors import ImageError
 
 EXIF_ORIENTATION = 0x0112
@@ -402,3 +403,55 @@ def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1e8  # threads of other tests may hold a picture or two
+
+
+def test_a_map_is_restored_to_the_pictures_size_height_first() -> None:
+    restored = restore_size(np.full((4, 8), 0.25, np.float32), (30, 50))
+    assert restored.shape == (30, 50)
+    assert restored.dtype == np.float32
+    np.testing.assert_allclose(restored, 0.25, rtol=1e-6)
+
+
+def test_a_map_of_the_pictures_size_is_kept_exactly() -> None:
+    anomaly_map = default_rng(0).normal(size=(12, 9)).astype(np.float32)
+    np.testing.assert_array_equal(restore_size(anomaly_map, (12, 9)), anomaly_map)
+
+
+def test_restoring_is_bilinear_between_pixel_centres() -> None:
+    # two pixels to four: worked by hand, centres at -1/4, 1/4, 3/4 and 5/4 of the way
+    restored = restore_size(np.array([[0.0, 1.0]], dtype=np.float32), (1, 4))
+    np.testing.assert_allclose(restored[0], [0, 0.25, 0.75, 1], atol=1e-6)
+
+
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_restoring_adds_nothing_beyond_the_maps_range(height: int, width: int) -> None:
+    anomaly_map = default_rng(1).uniform(-3, 5, size=(16, 16)).astype(np.float32)
+    restored = restore_size(anomaly_map, (height, width))
+    assert restored.min() >= anomaly_map.min() - 1e-5
+    assert restored.max() <= anomaly_map.max() + 1e-5
+
+
+def test_a_hot_corner_stays_in_its_corner() -> None:
+    anomaly_map = np.zeros((8, 8), np.float32)
+    anomaly_map[0, -1] = 1
+    restored = restore_size(anomaly_map, (64, 32))
+    assert restored[0, -1] == 1
+    assert restored[32:].max() == restored[:, :16].max() == 0
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])
+def test_a_large_picture_is_converted_strip_by_strip_to_the_same(mode: str, monkeypatch) -> None:
+    values = default_rng(0).integers(0, 256, (23, 17, 4), np.uint8)
+    if mode == "I;16":
+        picture = Image.fromarray(values[..., 0].astype(np.uint16) * 257)
+    elif mode == "F":
+        picture = Image.fromarray(values[..., 0].astype(np.float32) / 255)
+    else:
+        picture = Image.fromarray(values, "RGBA").convert("RGB" if mode == "CMYK" else "RGBA")
+        picture = picture.convert(mode)
+    assert picture.mode == mode
+    whole = images.to_rgb(picture, "x")
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 17 * 5)
+    assert whole.flags.writeable
+    np.testing.assert_array_equal(images.to_rgb(picture, "x"), whole)

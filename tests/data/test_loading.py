@@ -16,11 +16,10 @@ from snlad.data.loading import (
     file_digests,
     find_images,
     load_batches,
-    load_inputs,
     load_picture,
 )
 from snlad.data.opening import open_dataset
-from snlad.errors import DataError, ImageError
+from snlad.errors import DataError
 
 
 @pytest.fixture
@@ -204,13 +203,6 @@ def test_a_file_that_grew_at_its_end_is_read_with_another_hash(files):
     assert after.error is None
     assert after.sha256 != before.sha256
     np.testing.assert_array_equal(after.fitted, before.fitted)
-
-
-def test_inputs_are_stacked_and_a_bad_one_is_named(files, tmp_path):
-    assert load_inputs(files, (3, 3)).shape == (7, 3, 3, 3)
-    (tmp_path / "bad.png").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"bad\.png"):
-        load_inputs([*files, tmp_path / "bad.png"], (3, 3))
 
 
 def test_folders_are_walked_in_order_and_only_pictures_are_found(files, tmp_path):

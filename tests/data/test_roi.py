@@ -167,13 +167,27 @@ def test_a_class_without_a_mask_is_inspected_everywhere() -> None:
     assert not masks.inspected("a")[:, :128].any()
 
 
-def test_a_batch_has_valid_pixels_only_where_one_of_it_has_a_mask() -> None:
+def test_a_mask_lies_over_a_canvas_of_any_size() -> None:
     masks = half()
-    assert masks.valid(["b", None]) is None
-    valid = masks.valid(["b", "a"])
-    assert valid.shape == (2, 1, 256, 256)
-    assert valid[0].all()
-    assert valid[1].mean() == 0.5
+    assert masks.inspected("b", (30, 50)).all()
+    inside = masks.inspected("a", (30, 50))
+    assert inside.shape == (30, 50)
+    assert inside[:, 25:].all()
+    assert not inside[:, :25].any()
+
+
+def test_a_tile_has_its_part_of_the_mask() -> None:
+    masks = half()  # inspected from the middle of the columns on
+    picture = (40, 60)
+    assert masks.of_tile("b", picture, (0, 0, 20, 20))[0] is None
+    assert masks.of_tile("b", picture, (0, 0, 20, 20))[1].all()
+    assert not masks.of_tile("a", picture, (0, 0, 20, 20))[1].any()
+    seen, inspected = masks.of_tile("a", picture, (20, 20, 40, 40))
+    assert seen.shape == (4, 6)
+    assert seen[:, 4:].all()
+    assert not seen[:, :3].any()
+    assert inspected.mean() == 0.5
+    assert masks.of_tile("a", picture, (0, 40, 20, 60))[1].all()
 
 
 def test_a_batch_is_blank_only_where_it_is_not_inspected() -> None:

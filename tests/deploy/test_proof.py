@@ -31,6 +31,7 @@ class Told:
     map_: float = 0.0
     calibration: Calibration | None = None
     error: str | None = None
+    cuts_tiles: bool = False
 
     def judge(self, pictures, names):
         rows = [self.scores.pop(0) for _ in pictures]

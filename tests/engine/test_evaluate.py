@@ -193,8 +193,8 @@ def test_without_a_calibration_no_thresholds_are_kept(model, shared_data):
 
 def test_full_resolution_counts_the_pixels_of_the_pictures(model, tiny_data):
     """One picture of another size: its mask is not shrunk, and the map comes to it."""
+    from snlad.data.images import restore_size
     from snlad.data.masks import read_mask
-    from snlad.report.overlay import restore_size
 
     for folder in ("test/spot/0.png", "ground_truth/spot/0_mask.png"):
         path = tiny_data / "grey" / folder

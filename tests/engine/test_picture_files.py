@@ -9,10 +9,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from snlad.data.images import restore_size
 from snlad.data.map_names import MapNames
 from snlad.engine import picture_files
 from snlad.engine.picture_files import PictureFiles, draw_overlay
-from snlad.report.overlay import restore_size
 from snlad.types import MAP_SIZE
 
 

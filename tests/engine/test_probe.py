@@ -30,7 +30,9 @@ class FakeModel:
     identity: str = "5" * 64
     seen: list = field(default_factory=list)
     card: object = field(
-        default_factory=lambda: SimpleNamespace(config=SimpleNamespace(image_size=(SIDE, SIDE)))
+        default_factory=lambda: SimpleNamespace(
+            config=SimpleNamespace(image_size=(SIDE, SIDE), tiling=None)
+        )
     )
 
     def judge(self, pictures, class_names):

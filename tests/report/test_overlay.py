@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.random import default_rng
 from PIL import Image
 
@@ -20,7 +18,6 @@ from snlad.report.overlay import (
     Picture,
     contact_sheet,
     overlay,
-    restore_size,
     write_tiff,
 )
 
@@ -37,44 +34,6 @@ def box(size: tuple[int, int], top: int, left: int, bottom: int, right: int) -> 
     mask = np.zeros(size, dtype=bool)
     mask[top:bottom, left:right] = True
     return mask
-
-
-# -- restore_size
-
-
-def test_a_map_is_restored_to_the_pictures_size_height_first() -> None:
-    restored = restore_size(flat(0.25, (4, 8)), (30, 50))
-    assert restored.shape == (30, 50)
-    assert restored.dtype == np.float32
-    np.testing.assert_allclose(restored, 0.25, rtol=1e-6)
-
-
-def test_a_map_of_the_pictures_size_is_kept_exactly() -> None:
-    anomaly_map = default_rng(0).normal(size=(12, 9)).astype(np.float32)
-    np.testing.assert_array_equal(restore_size(anomaly_map, (12, 9)), anomaly_map)
-
-
-def test_restoring_is_bilinear_between_pixel_centres() -> None:
-    # two pixels to four: worked by hand, centres at -1/4, 1/4, 3/4 and 5/4 of the way
-    restored = restore_size(np.array([[0.0, 1.0]], dtype=np.float32), (1, 4))
-    np.testing.assert_allclose(restored[0], [0, 0.25, 0.75, 1], atol=1e-6)
-
-
-@settings(deadline=None, derandomize=True, max_examples=20)
-@given(st.integers(1, 40), st.integers(1, 40))
-def test_restoring_adds_nothing_beyond_the_maps_range(height: int, width: int) -> None:
-    anomaly_map = default_rng(1).uniform(-3, 5, size=(16, 16)).astype(np.float32)
-    restored = restore_size(anomaly_map, (height, width))
-    assert restored.min() >= anomaly_map.min() - 1e-5
-    assert restored.max() <= anomaly_map.max() + 1e-5
-
-
-def test_a_hot_corner_stays_in_its_corner() -> None:
-    anomaly_map = flat(0)
-    anomaly_map[0, -1] = 1
-    restored = restore_size(anomaly_map, (64, 32))
-    assert restored[0, -1] == 1
-    assert restored[32:].max() == restored[:, :16].max() == 0
 
 
 # -- overlay

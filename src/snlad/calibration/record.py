@@ -209,7 +209,7 @@ def load_calibration(model_folder: Path, model: str) -> tuple[Calibration, str] 
     if calibration.model != model:
         raise ArtifactError(
             f"{folders[-1]} was made for model {calibration.model[:12]}, this is {model[:12]}; "
-            "calibrate this one"
+            "thresholds hold for one model and one tiling alone: calibrate this one"
         )
     return calibration, artifact.identity
 

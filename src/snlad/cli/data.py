@@ -14,6 +14,9 @@ _SHOWN = 20
 @app.command("check")
 def run_check(
     data: Annotated[Path, typer.Argument(help="Data set: a folder of classes, or a manifest.")],
+    min_defect_px: Annotated[
+        int | None, typer.Option(help="Smallest defect that matters, in picture pixels.", min=1)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no bar.")] = False,
 ) -> None:
@@ -23,7 +26,7 @@ def run_check(
     from snlad.data.opening import survey_dataset
 
     with show_progress(quiet) as progress:
-        report = check_dataset(survey_dataset(data), progress)
+        report = check_dataset(survey_dataset(data), progress, min_defect_px)
     typer.echo(json.dumps(report.to_dict(), indent=1) if as_json else report.render())
     if report.has_errors:
         raise typer.Exit(1)

@@ -15,6 +15,12 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness (default 0).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:0 or mps.")] = "auto",
     roi: Annotated[list[str] | None, typer.Option(help="NAME=mask.png, one a class.")] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Cut pictures into tiles of this many pixels a side.")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="Pixels that neighbouring tiles share (default tile / 4).")
+    ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Normal pictures to calibrate on, not trained on.")
     ] = None,
@@ -32,7 +38,7 @@ def run(
     from snlad.engine.pictures import read_excluded
     from snlad.engine.train import train
 
-    settings = read_config(config, method, seed)
+    settings = read_config(config, method, seed, tile=tile, overlap=overlap)
     dataset = open_dataset(data)
     for note in dataset.notes:
         typer.echo(f"note: {note}", err=True)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from snlad.data.duplicates import exact_duplicates, near_duplicates
 from snlad.data.examination import MASK_ERRORS, Examined, examine
 from snlad.data.samples import Dataset, Sample
+from snlad.data.smallest import SmallestDefect, find_smallest
 from snlad.data.statistics import LIMIT, STATISTICS, Separation, separations
 from snlad.types import Progress, silent
 
@@ -56,6 +57,7 @@ class CheckReport:
     findings: tuple[Finding, ...]
     separations: tuple[Separation, ...]
     notes: tuple[str, ...]
+    smallest: tuple[SmallestDefect, ...] = ()
 
     @property
     def has_errors(self) -> bool:
@@ -71,8 +73,16 @@ class CheckReport:
         return "\n".join(_render(self))
 
 
-def check_dataset(dataset: Dataset, progress: Progress = silent) -> CheckReport:
-    """Read every picture and mask once, in threads; memory grows by about 1 KB a picture."""
+def check_dataset(
+    dataset: Dataset, progress: Progress = silent, min_defect_px: int | None = None
+) -> CheckReport:
+    """Read every picture and mask once, in threads; memory grows by about 1 KB a picture.
+
+    Args:
+        dataset: any.
+        progress: told how far the work is.
+        min_defect_px: the smallest defect that matters, in pixels of the pictures, if it is known.
+    """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         results = []
         for done, result in enumerate(pool.map(examine, dataset.samples), start=1):
@@ -92,7 +102,16 @@ def check_dataset(dataset: Dataset, progress: Progress = silent) -> CheckReport:
         *_mixture_findings(classes),
         *_separation_findings(apart),
     )
-    return CheckReport(dataset.layout, classes, findings, apart, dataset.notes)
+    smallest = () if min_defect_px is None else _smallest(readable, min_defect_px)
+    return CheckReport(dataset.layout, classes, findings, apart, dataset.notes, smallest)
+
+
+def _smallest(readable: Sequence[Look], defect_px: int) -> tuple[SmallestDefect, ...]:
+    """What becomes of a small defect, class by class."""
+    sizes: dict[str, list[tuple[int, int]]] = {}
+    for sample, look in readable:
+        sizes.setdefault(sample.class_name, []).append(look.size)
+    return tuple(find_smallest(name, some, defect_px) for name, some in sorted(sizes.items()))
 
 
 def _summary(name: str, samples: Sequence[Sample], readable: Sequence[Look]) -> ClassSummary:
@@ -193,6 +212,7 @@ def _render(report: CheckReport) -> Iterator[str]:
         if one.test_defect:
             yield "    " + ", ".join(f"{_shown(kind)} {n}" for kind, n in one.test_defect.items())
     yield from _render_separations(report.separations)
+    yield from (one.sentence() for one in report.smallest)
     yield from (f"note: {note}" for note in report.notes)
     yield from _render_findings(report.findings)
     errors = sum(finding.severity == "error" for finding in report.findings)

@@ -37,6 +37,9 @@ IMAGE_SUFFIXES = frozenset(
 MAX_PIXELS = 200_000_000
 MAX_BYTES = 1 << 30
 
+_STRIP_PIXELS = 1 << 22
+"""Converted at once, so that a large picture needs little more memory than itself."""
+
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 _RGB_LIKE = frozenset(["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"])
 _WHOLE = frozenset(["I;16", "I;16B", "I;16L", "I;16N", "I"])
@@ -87,6 +90,14 @@ def resize_image(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     return np.array(picture)
 
 
+def restore_size(anomaly_map: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Stretch a map (H, W) to (H0, W0), bilinear and antialiased, in the map's units."""
+    if anomaly_map.shape == size:
+        return anomaly_map
+    resized = Image.fromarray(anomaly_map).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float32)
+
+
 def to_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn (N, H, W, 3) uint8 into a contiguous (N, 3, H, W) float32 in [0, 1]."""
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
@@ -117,13 +128,12 @@ def to_rgb(picture: Image.Image, name: str) -> NDArray[np.uint8]:
         ImageError: A mode without a rule, or values outside the rule's range.
     """
     with _one_error(name):
-        if picture.mode in _RGB_LIKE:
-            return np.array(_flatten(picture))
-        if picture.mode in _WHOLE:
-            grey = ((whole_values(picture, name) + 128) // 257).astype(np.uint8)
-        else:
-            grey = np.rint(unit_values(picture, name) * 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        width, height = picture.size
+        pixels, rows = np.empty((height, width, 3), np.uint8), max(1, _STRIP_PIXELS // width)
+        for top in range(0, height, rows):
+            strip = picture.crop((0, top, width, min(top + rows, height)))
+            pixels[top : top + rows] = _strip_to_rgb(strip, name)
+        return pixels
 
 
 def whole_values(picture: Image.Image, name: str) -> NDArray[np.int64]:
@@ -157,6 +167,15 @@ def unit_values(picture: Image.Image, name: str) -> NDArray[np.float32]:
             "scale them, or save it with 8 or 16 bits"
         )
     return values
+
+
+def _strip_to_rgb(picture: Image.Image, name: str) -> NDArray[np.uint8]:
+    """(H0, W0, 3), or (H0, W0, 1) where it is grey."""
+    if picture.mode in _RGB_LIKE:
+        return np.asarray(_flatten(picture))
+    if picture.mode in _WHOLE:
+        return ((whole_values(picture, name) + 128) // 257).astype(np.uint8)[..., None]
+    return np.rint(unit_values(picture, name) * 255).astype(np.uint8)[..., None]
 
 
 def _flatten(picture: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ from typing import Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from snlad.data.images import IMAGE_SUFFIXES, read_file, read_image, resize_image
+from snlad.data.images import IMAGE_SUFFIXES, decode, read_file, resize_image, to_rgb
 from snlad.data.samples import Sample
 from snlad.errors import DataError, ImageError
 
@@ -60,7 +60,10 @@ def load_picture(source: Source, size: tuple[int, int], *, keep_original: bool =
             original = _checked(source)
         else:
             data, sha256 = read_file(Path(source))
-            original = read_image(data, name=path)
+            decoded = decode(data, str(source))
+            del data  # a huge file is not kept while its pixels are copied, nor they in two forms
+            original = to_rgb(decoded, str(source))
+            del decoded
         fitted = resize_image(original, size)
     except ImageError as error:
         return Picture(path=path, sha256=sha256, error=str(error))
@@ -78,6 +81,7 @@ def load_batches(
     batch_size: int,
     *,
     keep_original: bool = True,
+    for_tiles: bool = False,
     timeout_s: float | None = None,
 ) -> Iterator[list[Picture]]:
     """Batches of pictures in order, decoded in threads at most two batches ahead.
@@ -90,16 +94,19 @@ def load_batches(
         size: network input (H, W).
         batch_size: pictures a batch; the last may have fewer.
         keep_original: False drops the decoded pictures and so the memory of large ones.
+        for_tiles: keep them all the same, to be cut; they may be huge, so they come one a batch
+            and none is read ahead.
         timeout_s: how long to wait for a picture whose turn has come; ``None`` for ever.
     """
-    load = partial(load_picture, size=size, keep_original=keep_original)
+    load = partial(load_picture, size=size, keep_original=keep_original or for_tiles)
+    batch_size, most_ahead = (1, 0) if for_tiles else (batch_size, _BATCHES_AHEAD)
     pool = ThreadPoolExecutor(_WORKERS)
     ahead: deque[list[tuple[Source, Future[Picture]]]] = deque()
     rest = iter(sources)
     try:
         while batch := list(islice(rest, batch_size)):
             ahead.append([(source, pool.submit(load, source)) for source in batch])
-            if len(ahead) > _BATCHES_AHEAD:
+            if len(ahead) > most_ahead:
                 yield [_wait(*one, timeout_s) for one in ahead.popleft()]
         while ahead:
             yield [_wait(*one, timeout_s) for one in ahead.popleft()]
@@ -117,23 +124,13 @@ def _wait(source: Source, future: Future[Picture], timeout_s: float | None) -> P
 
 
 def load_samples(
-    samples: Sequence[Sample], size: tuple[int, int], batch_size: int
+    samples: Sequence[Sample], size: tuple[int, int], batch_size: int, *, for_tiles: bool = False
 ) -> Iterator[tuple[Sequence[Sample], list[Picture]]]:
     """Batches of samples with their fitted pictures, in order; as ``load_batches``."""
     paths, done = (sample.path for sample in samples), 0
-    for pictures in load_batches(paths, size, batch_size, keep_original=False):
+    for pictures in load_batches(paths, size, batch_size, keep_original=False, for_tiles=for_tiles):
         yield samples[done : done + len(pictures)], pictures
         done += len(pictures)
-
-
-def load_inputs(paths: Sequence[Path], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Fitted pictures (N, H, W, 3), all of them good.
-
-    Raises:
-        ImageError: one picture cannot be read; the message names it.
-    """
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        return np.stack(list(pool.map(lambda path: _load_fitted(path, size), paths)))
 
 
 def find_images(paths: Iterable[Path], *, exclude: Path | None = None) -> Iterator[Path]:
@@ -199,10 +196,6 @@ def data_digest(samples: Iterable[Sample], digests: Iterable[str]) -> str:
             f"{sample.class_name}\0{sample.path.name}\0{sha256}\0".encode(errors="replace")
         )
     return total.hexdigest()
-
-
-def _load_fitted(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    return resize_image(read_image(path), size)
 
 
 def _checked(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,9 +21,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from snlad.data.foreground import find_foreground
-from snlad.data.loading import load_inputs
+from snlad.data.inputs import load_inputs
 from snlad.data.masks import resize_nearest
 from snlad.data.samples import Sample
+from snlad.data.tiles import Tiling
 from snlad.types import MAP_SIZE
 
 T = TypeVar("T")
@@ -67,7 +68,13 @@ class Probe:
     pasted: Plane | None = None
 
 
-def mixups(samples: Iterable[Sample], size: tuple[int, int], n: int, seed: int) -> Iterator[Probe]:
+def mixups(
+    samples: Iterable[Sample],
+    size: tuple[int, int],
+    n: int,
+    seed: int,
+    tiling: Tiling | None = None,
+) -> Iterator[Probe]:
     """Mix ``n`` pairs of normal pictures, each pair of classes as often as another or once less.
 
     Args:
@@ -75,6 +82,7 @@ def mixups(samples: Iterable[Sample], size: tuple[int, int], n: int, seed: int) 
         size: network input (H, W).
         n: how many.
         seed: of all choices.
+        tiling: mixes the middle tiles of pictures instead of the whole.
 
     Raises:
         ImageError: a picture cannot be read; the message names it.
@@ -82,7 +90,7 @@ def mixups(samples: Iterable[Sample], size: tuple[int, int], n: int, seed: int) 
     random = np.random.default_rng([seed, 0])
     pictures = _by_class(samples, random)
     for first, second in islice(_shuffled([*combinations(pictures, 2)], random), n):
-        pair = load_inputs([next(pictures[first]), next(pictures[second])], size)
+        pair = load_inputs([next(pictures[first]), next(pictures[second])], size, tiling)
         yield Probe(first, second, mixup(*pair))
 
 
@@ -92,6 +100,7 @@ def cutpastes(
     n: int,
     seed: int,
     inspected: Callable[[str], Plane | None] = lambda _: None,
+    tiling: Tiling | None = None,
 ) -> Iterator[Probe]:
     """Paste ``n`` patches, each pair of host and donor as often as another or once less.
 
@@ -104,6 +113,7 @@ def cutpastes(
         seed: of all choices.
         inspected: by class name the pixels (H, W) that the networks see, ``None`` for all; patches
             come from them and go to them.
+        tiling: pastes into the middle tiles of pictures, and from them, instead of the whole.
 
     Raises:
         ImageError: a picture cannot be read; the message names it.
@@ -112,7 +122,7 @@ def cutpastes(
     pictures = _by_class(samples, random)
     for pair in islice(_shuffled([*permutations(pictures, 2)], random), n):
         for _ in range(_PICTURES):
-            host, donor = load_inputs([next(pictures[name]) for name in pair], size)
+            host, donor = load_inputs([next(pictures[name]) for name in pair], size, tiling)
             on_host, on_donor = (
                 _usable(picture, inspected(name))
                 for picture, name in zip((host, donor), pair, strict=True)

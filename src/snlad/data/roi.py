@@ -1,5 +1,6 @@
 """Inspection masks: outside its class's mask nothing counts in score, calibration or metrics."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from snlad.data.masks import read_mask, resize_nearest
+from snlad.data.masks import fit_mask, read_mask, resize_nearest
+from snlad.data.tiles import Box, cut
 from snlad.errors import DataError, ImageError, UsageError
 from snlad.types import MAP_SIZE
 
@@ -85,9 +87,15 @@ def seen_part(roi: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_
     Raises:
         DataError: Nothing to inspect is left at that size.
     """
+    inside = _inside(roi, size)
+    return inside if inside.any() else fit_roi(roi, size)
+
+
+def _inside(roi: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels at (H, W) that are made of inspected ones alone."""
     shares = Image.fromarray(roi.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
     inside: NDArray[np.bool_] = np.asarray(shares) > 0.999
-    return inside if inside.any() else fit_roi(roi, size)
+    return inside
 
 
 def blank_outside(picture: NDArray[np.uint8], roi: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -110,22 +118,41 @@ class FittedRois:
     """
 
     def __init__(self, rois: Rois, size: tuple[int, int]) -> None:
+        self._rois, self._size = rois, size
         self._valid = {name: fit_roi(roi, MAP_SIZE) for name, roi in rois.items()}
         self._seen = {name: seen_part(roi, size) for name, roi in rois.items()}
 
-    def inspected(self, name: str | None) -> NDArray[np.bool_]:
-        """Which pixels of a class's maps (256, 256) count; all where it has no mask."""
-        return self._valid.get(name or "", _EVERYWHERE)
+    def inspected(self, name: str | None, shape: tuple[int, ...] = MAP_SIZE) -> NDArray[np.bool_]:
+        """Which pixels of a class's maps count, (256, 256) or of a canvas; all without a mask."""
+        if shape == MAP_SIZE:
+            return self._valid.get(name or "", _EVERYWHERE)
+        roi = self._rois.get(name or "")
+        return np.ones(shape, bool) if roi is None else fit_mask(roi, (shape[0], shape[1]))[0]
 
     def seen(self, name: str | None) -> NDArray[np.bool_] | None:
         """Which pixels (H, W) of a class's pictures the networks see; ``None`` for all."""
         return self._seen.get(name or "")
 
-    def valid(self, names: Sequence[str | None]) -> NDArray[np.bool_] | None:
-        """The same for a batch, (B, 1, 256, 256); ``None`` where every pixel counts."""
-        if not any(name in self._valid for name in names):
-            return None
-        return np.stack([self.inspected(name) for name in names])[:, None]
+    def of_tile(
+        self, name: str | None, picture: tuple[int, int], box: Box
+    ) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_]]:
+        """What the networks see (H, W) of a tile, ``None`` for all, and what counts (256, 256).
+
+        Nothing counts where the tile shows nothing of what is inspected.
+
+        Args:
+            name: of its class.
+            picture: (H0, W0) of the picture that it is a part of.
+            box: its place there.
+        """
+        roi = self._rois.get(name or "")
+        if roi is None:
+            return None, _EVERYWHERE
+        part = cut(roi, _over(box, picture, roi.shape))
+        inside = _inside(part, self._size)
+        if not inside.any():
+            inside, _ = fit_mask(part, self._size)
+        return inside, fit_mask(part, MAP_SIZE)[0]
 
     def blank(
         self, pictures: Sequence[NDArray[np.uint8]], names: Sequence[str | None]
@@ -137,6 +164,18 @@ class FittedRois:
             blank_outside(picture, self._seen[name]) if name in self._seen else picture
             for picture, name in zip(pictures, names, strict=True)
         ]
+
+
+def _over(box: Box, picture: tuple[int, int], mask: tuple[int, ...]) -> Box:
+    """The pixels of a mask (h, w) that a box of its picture (H0, W0) touches."""
+    top, left, bottom, right = box
+    down, along = mask[0] / picture[0], mask[1] / picture[1]
+    return (
+        math.floor(top * down),
+        math.floor(left * along),
+        math.ceil(bottom * down),
+        math.ceil(right * along),
+    )
 
 
 _EVERYWHERE = np.ones(MAP_SIZE, dtype=bool)

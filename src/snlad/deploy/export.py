@@ -11,11 +11,11 @@ from jaxtyping import UInt8
 from snlad.artifacts import Arrays
 from snlad.calibration.record import Calibration
 from snlad.data.images import to_input
+from snlad.data.inputs import load_inputs
 from snlad.data.loading import (
     Picture,
     data_digest,
     file_digests,
-    load_inputs,
     load_samples,
 )
 from snlad.data.probes import cutpastes, mixups
@@ -144,22 +144,22 @@ def _held_out(run: Path, calibration: Calibration) -> tuple[Sample, ...]:
 
 def _prove(trained: Model, exported: Model, samples: Sequence[Sample], progress: Progress) -> Proof:
     """Compare both models on normal pictures and on mixtures of them."""
-    size = trained.card.config.image_size
-    masks = FittedRois(trained.rois, size)
+    size, tiling = trained.card.config.image_size, trained.card.config.tiling
+    masks = FittedRois(trained.rois if tiling is None else {}, size)
     probes = chain(
-        mixups(samples, size, _PROBES, _SEED),
-        cutpastes(samples, size, _PROBES, _SEED, masks.seen),
+        mixups(samples, size, _PROBES, _SEED, tiling),
+        cutpastes(samples, size, _PROBES, _SEED, masks.seen, tiling),
     )
     mixed = ((Picture(path=None, fitted=one.pixels), None) for one in probes)
-    pictures = chain(_normals(samples, size), mixed)
+    pictures = chain(_normals(samples, size, trained.cuts_tiles), mixed)
     return prove(trained, exported, pictures, len(samples) + 2 * _PROBES, progress)
 
 
 def _normals(
-    samples: Sequence[Sample], size: tuple[int, int]
+    samples: Sequence[Sample], size: tuple[int, int], for_tiles: bool
 ) -> Iterator[tuple[Picture, str | None]]:
     """Each picture, as of its class."""
-    for batch, pictures in load_samples(samples, size, _BATCH):
+    for batch, pictures in load_samples(samples, size, _BATCH, for_tiles=for_tiles):
         for sample, picture in zip(batch, pictures, strict=True):
             yield picture, sample.class_name
 

@@ -87,8 +87,8 @@ def prove(
     scale = within_class_deviation(trained.calibration)
     rows: list[_Row] = []
     apart: list[float] = []
-    source = iter(pictures)
-    while batch := list(islice(source, _BATCH)):
+    source, size = iter(pictures), 1 if trained.cuts_tiles else _BATCH  # a picture may be huge
+    while batch := list(islice(source, size)):
         given, names = zip(*batch, strict=True)
         answers = zip(trained.judge(given, names), exported.judge(given, names), strict=True)
         for one, other in answers:

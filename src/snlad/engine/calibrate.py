@@ -193,7 +193,8 @@ def _predictions(
     model: Model, samples: Sequence[Sample], progress: Progress
 ) -> Iterator[Prediction]:
     done = 0
-    for batch, pictures in load_samples(samples, model.card.config.image_size, _BATCH):
+    size, for_tiles = model.card.config.image_size, model.cuts_tiles
+    for batch, pictures in load_samples(samples, size, _BATCH, for_tiles=for_tiles):
         for prediction in model.judge(pictures, [sample.class_name for sample in batch]):
             if prediction.error is not None:
                 raise ImageError(prediction.error)

@@ -119,7 +119,8 @@ def _named(progress: Progress, name: str) -> Progress:
 
 def _judged(model: Model, samples: Sequence[Sample]) -> Iterator[Prediction]:
     """One prediction at a time: the decoded pictures are kept and may be large."""
-    pictures = load_batches((one.path for one in samples), model.card.config.image_size, 1)
+    paths, size = (one.path for one in samples), model.card.config.image_size
+    pictures = load_batches(paths, size, 1, for_tiles=model.cuts_tiles)
     for sample, batch in zip(samples, pictures, strict=True):
         (prediction,) = model.judge(batch, [sample.class_name])
         if prediction.error is not None:

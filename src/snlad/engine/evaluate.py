@@ -73,7 +73,8 @@ def own_protocol(model: Model) -> str:
 
 
 def _judged(model: Model, samples: tuple[Sample, ...]) -> Iterator[tuple[Sample, Prediction]]:
-    for batch, pictures in load_samples(samples, model.card.config.image_size, _BATCH):
+    size, for_tiles = model.card.config.image_size, model.cuts_tiles
+    for batch, pictures in load_samples(samples, size, _BATCH, for_tiles=for_tiles):
         predictions = model.judge(pictures, [sample.class_name for sample in batch])
         for sample, picture, prediction in zip(batch, pictures, predictions, strict=True):
             if prediction.error is not None and picture.error is None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snlad.calibration.record import Calibration
+from snlad.data.images import restore_size
 from snlad.data.masks import read_truth
 from snlad.data.roi import Rois, fit_roi
 from snlad.data.samples import Dataset, Sample
@@ -23,7 +24,6 @@ from snlad.metrics.decisions import (
 from snlad.metrics.evaluator import Evaluator
 from snlad.metrics.protocols import Protocol
 from snlad.metrics.scores import ScoreTable
-from snlad.report.overlay import restore_size
 from snlad.types import MAP_SIZE
 
 
@@ -99,7 +99,7 @@ class LabelledPictures:
         Args:
             sample: the picture.
             score: its image score.
-            anomaly_map: (256, 256), or already at the picture's size; ``None`` counts no pixel.
+            anomaly_map: of any size, brought to the protocol's; ``None`` counts no pixel.
             size: (H0, W0) of the picture.
         """
         if self._rules.resolution == "map":

@@ -16,6 +16,7 @@ from snlad.data.loading import load_samples
 from snlad.data.roi import FittedRois, Rois
 from snlad.data.samples import Sample
 from snlad.engine.preparation import Training
+from snlad.engine.views import valid_pixels
 from snlad.errors import ImageError
 from snlad.model_card import ModelCard
 from snlad.model_folder import save_model
@@ -40,7 +41,7 @@ def finish_training(
 
     Args:
         training: with its student trained.
-        samples: normal training samples, index for index the training's pictures.
+        samples: normal training samples, which the training's views name by their index.
         rois: inspection masks by class name.
         own: which parts are the user's own.
         started: ``time.monotonic()`` at the start of this session.
@@ -48,7 +49,7 @@ def finish_training(
     detector, config = training.detector.eval(), training.config
     if isinstance(detector.maps, CentralMaps):
         _fit_centers(training, detector.maps)
-    maps = _normal_maps(training, samples, rois)
+    maps = _normal_maps(training)
     detector.fit_scale(maps)
     counts = dict.fromkeys(sorted({sample.class_name for sample in samples}), 0)
     for sample in samples:
@@ -122,18 +123,20 @@ def _learn_limits(
 def _fit_classes(training: Training, samples: Sequence[Sample]) -> ClassAnswer:
     """Learn to tell the classes apart, from a few hundred pictures of each."""
     chosen = choose_pictures([sample.class_name for sample in samples])
+    first = {view.sample: at for at, view in reversed([*enumerate(training.views)])}
     parts = []
     for start in range(0, len(chosen), _BATCH):
-        teacher = training.data.whole_features(chosen[start : start + _BATCH])
+        some = [first[sample] for sample in chosen[start : start + _BATCH]]
+        teacher = training.data.whole_features(some)
         parts.append(channel_statistics(teacher).cpu().numpy())
         training.progress("learning the classes", start + len(parts[-1]), len(chosen))
     return fit_class_answer(np.concatenate(parts), [samples[i].class_name for i in chosen])
 
 
-def _normal_maps(training: Training, samples: Sequence[Sample], rois: Rois) -> _NormalMaps:
-    """Raw maps in float32, as at inference, of normal pictures evenly spread over all classes."""
-    chosen = np.unique(np.linspace(0, len(samples) - 1, _SCALE_PICTURES).round()).astype(int)
-    masks = FittedRois(rois, training.config.image_size)
+def _normal_maps(training: Training) -> _NormalMaps:
+    """Raw maps in float32, as at inference, of normal views evenly spread over all classes."""
+    last = len(training.views) - 1
+    chosen = np.unique(np.linspace(0, last, _SCALE_PICTURES).round()).astype(int)
     maps: _NormalMaps = []
     for start in range(0, len(chosen), _BATCH):
         part = [int(i) for i in chosen[start : start + _BATCH]]
@@ -141,7 +144,7 @@ def _normal_maps(training: Training, samples: Sequence[Sample], rois: Rois) -> _
             raw = training.detector.raw_maps(
                 *training.detector.features(training.data.images(part))
             )
-        valid = masks.valid([samples[i].class_name for i in part])
+        valid = valid_pixels([training.views[i] for i in part])
         maps.append((raw, None if valid is None else torch.from_numpy(valid)))
         training.progress("scaling maps", start + len(part), len(chosen))
     return maps

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from snlad.data.images import restore_size
 from snlad.data.map_names import MapNames
 from snlad.data.masks import resize_nearest
 from snlad.predict import Model
 from snlad.report.flushed import named_errors
-from snlad.report.overlay import overlay, restore_size, write_tiff
+from snlad.report.overlay import overlay, write_tiff
 from snlad.types import Prediction
 
 _UNSAFE = re.compile(r"[^\w.-]+")

@@ -18,6 +18,7 @@ from snlad.engine.pictures import UsedPictures
 from snlad.engine.rundir import RunFolder, has_checkpoint
 from snlad.engine.schedule import batch_indices
 from snlad.engine.training_data import TrainingData
+from snlad.engine.views import View, choose_views
 from snlad.errors import ArtifactError, DataError
 from snlad.models.cram import initialise_centers
 from snlad.models.detector import Detector, MapFunction
@@ -52,13 +53,14 @@ class OwnParts:
 
 @dataclass
 class Training:
-    """What the loop works on."""
+    """What the loop works on; ``data`` has the pictures or tiles that ``views`` names, in order."""
 
     config: Config
     run: RunFolder
     hardware: Hardware
     detector: Detector
     data: TrainingData
+    views: Sequence[View]
     loss: LossFunction
     optimizer: torch.optim.Optimizer
     identity: dict[str, str]
@@ -122,15 +124,17 @@ def prepare(
     load_pretrained(detector.teacher, config.teacher.weights)
     remember(detector.teacher, memory)
     hardware.place(detector)
-    masks = FittedRois(rois, config.image_size)
+    masks, tiling = FittedRois(rois, config.image_size), config.tiling
+    views = choose_views(pictures.train, masks, tiling)
     data = TrainingData(
-        [sample.path for sample in pictures.train],
+        [pictures.train[view.sample].path for view in views],
         config.image_size,
         detector.teacher,
         hardware,
         int(config.train.cache_gib * 2**30),
         progress,
-        [masks.seen(sample.class_name) for sample in pictures.train],
+        [view.seen for view in views],
+        None if tiling is None else [view.box for view in views if view.box is not None],
     )
     optimizer = torch.optim.Adam(detector.student.parameters(), betas=config.train.betas)
     identity = {
@@ -143,7 +147,7 @@ def prepare(
     }
     loss = own.loss or build_loss(config)
     return Training(
-        config, run, hardware, detector, data, loss, optimizer, identity, progress, stop
+        config, run, hardware, detector, data, views, loss, optimizer, identity, progress, stop
     )
 
 

@@ -2,7 +2,8 @@
 
 Probes and normal pictures come from the same held-out pictures: only the mixing tells them apart.
 Normal pictures and CutPastes are judged as pictures of their own and of their host's class, whose
-inspection mask counts; a Mixup is of no class and is judged without one.
+inspection mask counts; a Mixup is of no class and is judged without one. A model that cuts tiles
+judges one tile of each, that in the middle, without a mask, and its probes are made of those.
 """
 
 from collections import defaultdict
@@ -14,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from snlad.data.inputs import load_inputs
 from snlad.data.loading import Picture, load_samples
 from snlad.data.probes import Probe, cutpastes, mixups
 from snlad.data.roi import FittedRois
@@ -54,13 +56,15 @@ def probe(
         ImageError: a picture cannot be read.
         MetricError: a score is not finite: the model is damaged.
     """
-    size = model.card.config.image_size
-    masks, inspector = FittedRois(model.rois, size), _Inspector(model, progress)
+    size, tiling = model.card.config.image_size, model.card.config.tiling
+    masks = FittedRois(model.rois if tiling is None else {}, size)
+    inspector = _Inspector(model, progress)
     inspector.total = 2 * n + len(samples)
     mixed, pasted = _Found(), _Found()
-    for one, score, _ in inspector.probes(mixups(samples, size, n, seed)):
+    for one, score, _ in inspector.probes(mixups(samples, size, n, seed, tiling)):
         mixed.add(one, score)
-    for one, score, pixels in inspector.probes(cutpastes(samples, size, n, seed, masks.seen)):
+    pastes = cutpastes(samples, size, n, seed, masks.seen, tiling)
+    for one, score, pixels in inspector.probes(pastes):
         pasted.add(one, score)
         pasted.add_pixels(one, pixels, masks.inspected(one.host))
     inspector.total = inspector.done + len(samples)  # there may be fewer probes than asked for
@@ -99,10 +103,22 @@ class _Inspector:
 
     def normals(self, samples: Sequence[Sample]) -> Iterator[tuple[str, float, Pixels]]:
         """Class, image score and overall map of each normal picture."""
-        for batch, pictures in load_samples(samples, self._model.card.config.image_size, _BATCH):
+        for batch, pictures in self._load(samples):
             names = [one.class_name for one in batch]
             for name, found in zip(names, self._judge(pictures, names), strict=True):
                 yield name, *found
+
+    def _load(self, samples: Sequence[Sample]) -> Iterator[tuple[Sequence[Sample], list[Picture]]]:
+        """Pictures, or the middle tile of each."""
+        config = self._model.card.config
+        if config.tiling is None:
+            yield from load_samples(samples, config.image_size, _BATCH)
+            return
+        for start in range(0, len(samples), _BATCH):
+            batch = samples[start : start + _BATCH]
+            tiles = load_inputs([one.path for one in batch], config.image_size, config.tiling)
+            pairs = zip(batch, tiles, strict=True)
+            yield batch, [Picture(path=str(one.path), fitted=tile) for one, tile in pairs]
 
     def _judge(
         self, pictures: Sequence[Picture], names: Sequence[str | None]

@@ -166,7 +166,8 @@ def _scores(
     scores: list[float] = []
     rest = iter(zip(samples, digests, strict=True))
     paths = (sample.path for sample in samples)
-    for pictures in load_batches(paths, model.card.config.image_size, _BATCH, keep_original=False):
+    size, for_tiles = model.card.config.image_size, model.cuts_tiles
+    for pictures in load_batches(paths, size, _BATCH, keep_original=False, for_tiles=for_tiles):
         batch = list(islice(rest, len(pictures)))
         for picture, (sample, sha256) in zip(pictures, batch, strict=True):
             if picture.error is None and picture.sha256 != sha256:

@@ -1,7 +1,8 @@
-"""Training pictures and teacher features by index, computed once where memory allows."""
+"""Training pictures or tiles and teacher features by index, computed once where memory allows."""
 
 import logging
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snlad.data.images import to_input
-from snlad.data.loading import load_inputs
+from snlad.data.inputs import load_inputs, load_tiles
 from snlad.data.roi import blank_outside
+from snlad.data.tiles import Box
 from snlad.engine.hardware import Hardware, to_device
 from snlad.models.teacher import Teacher
 from snlad.types import Progress
@@ -28,13 +30,15 @@ class TrainingData:
     beyond it they are made anew for every batch.
 
     Args:
-        paths: picture files, the order is the index.
+        paths: picture files, the order is the index; with tiles that of each tile.
         size: network input (H, W).
         teacher: frozen, on the hardware's device.
         hardware: where and in which number format features are kept.
         budget_bytes: memory for pictures and features together.
         progress: told while the caches fill.
-        rois: inspection mask (H, W) of each picture, or ``None``; it is blank outside.
+        rois: inspection mask (H, W) of each, or ``None``; it is blank outside.
+        boxes: place of each tile in its picture, tiles of one picture together; ``None`` takes
+            pictures whole.
 
     Raises:
         ImageError: a picture cannot be read; the message names it.
@@ -49,8 +53,9 @@ class TrainingData:
         budget_bytes: int,
         progress: Progress,
         rois: Sequence[NDArray[np.bool_] | None] | None = None,
+        boxes: Sequence[Box] | None = None,
     ) -> None:
-        self.paths = list(paths)
+        self.paths, self._boxes = list(paths), boxes
         self._rois = rois or [None] * len(self.paths)
         self.size = size
         self.teacher = teacher
@@ -86,14 +91,18 @@ class TrainingData:
         return images, [feature.float().permute(0, 3, 1, 2) for feature in kept]
 
     def whole_features(self, indices: Sequence[int]) -> list[Tensor]:
-        """The teacher's pyramid of pictures as they are, not inspected parts included."""
-        if all(self._rois[i] is None for i in indices):
+        """The teacher's pyramid of whole pictures, parts that are not inspected included."""
+        if self._boxes is None and all(self._rois[i] is None for i in indices):
             return self.batch(indices)[1]
         pixels = load_inputs([self.paths[i] for i in indices], self.size)
         return self._teach(to_device(torch.from_numpy(to_input(pixels)), self.hardware))
 
     def _load(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        pixels = load_inputs([self.paths[i] for i in indices], self.size)
+        paths = [self.paths[i] for i in indices]
+        if self._boxes is None:
+            pixels = load_inputs(paths, self.size)
+        else:
+            pixels = load_tiles(paths, [self._boxes[i] for i in indices], self.size)
         for row, index in enumerate(indices):
             roi = self._rois[index]
             if roi is not None:
@@ -105,10 +114,16 @@ class TrainingData:
 
     def _decode_all(self, progress: Progress) -> NDArray[np.uint8]:
         images = np.empty((len(self), *self.size, 3), dtype=np.uint8)
-        for rows in _slices(len(self)):
+        for rows in _slices(len(self)) if self._boxes is None else self._by_picture():
             images[rows] = self._load(range(rows.start, rows.stop))
             progress("reading pictures", rows.stop, len(self))
         return images
+
+    def _by_picture(self) -> list[slice]:
+        """The tiles of each picture, which is then read once."""
+        paths = [*self.paths, None]
+        ends = [i + 1 for i in range(len(self)) if paths[i] != paths[i + 1]]
+        return [slice(start, end) for start, end in pairwise([0, *ends])]
 
     def _teach_all(self, shapes: Sequence[torch.Size], progress: Progress) -> list[Tensor]:
         """Features (N, H, W, C) a level: channels last, so that a batch is gathered in one copy."""

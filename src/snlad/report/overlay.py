@@ -20,16 +20,8 @@ MAX_OPACITY = 0.75  # the picture stays visible under the hottest colour
 ROI_COLOUR = (0, 190, 255)
 GAP_PX = 4
 CAPTION_PX = 18
-STRIP_PIXELS = 1 << 22
+STRIP_PIXELS = 1 << 20
 """Drawn at once, so that a large picture needs little more memory than itself."""
-
-
-def restore_size(anomaly_map: Map, size: tuple[int, int]) -> Map:
-    """The map (H, W) at the picture's own size (H0, W0), bilinear, in the map's units."""
-    if anomaly_map.shape == size:
-        return anomaly_map
-    resized = Image.fromarray(anomaly_map).resize(size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.float32)
 
 
 def overlay(
@@ -53,10 +45,10 @@ def overlay(
     if not low < high:
         raise UsageError(f"the colour scale {low} to {high} is empty: give low below high")
     blend = np.empty_like(image)
-    rows = max(1, STRIP_PIXELS // image.shape[1])
+    heights, rows = Image.fromarray(anomaly_map), max(1, STRIP_PIXELS // image.shape[1])
     for top in range(0, len(image), rows):
         strip = slice(top, min(top + rows, len(image)))
-        heat = (_restore_rows(anomaly_map, image.shape[:2], strip) - low) / (high - low)
+        heat = (_restore_rows(heights, image.shape[:2], strip) - low) / (high - low)
         heat = np.clip(heat, 0, 1)
         if roi is not None:
             heat = np.where(roi[strip], heat, 0)
@@ -68,11 +60,11 @@ def overlay(
     return blend
 
 
-def _restore_rows(anomaly_map: Map, size: tuple[int, int], rows: slice) -> Map:
+def _restore_rows(anomaly_map: Image.Image, size: tuple[int, int], rows: slice) -> Map:
     """Some rows of the map at the picture's own size, as ``restore_size`` gives them."""
-    per_row = anomaly_map.shape[0] / size[0]
-    box = (0.0, rows.start * per_row, float(anomaly_map.shape[1]), rows.stop * per_row)
-    resized = Image.fromarray(anomaly_map).resize(
+    per_row = anomaly_map.height / size[0]
+    box = (0.0, rows.start * per_row, float(anomaly_map.width), rows.stop * per_row)
+    resized = anomaly_map.resize(
         (size[1], rows.stop - rows.start), Image.Resampling.BILINEAR, box=box
     )
     return np.asarray(resized, dtype=np.float32)
