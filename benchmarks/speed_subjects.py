@@ -12,7 +12,8 @@ from typing import Any
 
 import snlad
 from snlad.config import Config, parse_config
-from snlad.data.loading import load_batches, load_inputs
+from snlad.data.inputs import load_inputs
+from snlad.data.loading import load_batches
 from snlad.runtime.exported import ExportedNetwork, load_export
 from speed_list import LOADER, OURS, PEAK, PEERS, TEACHER, TORCH, TRAIN, Subject
 from speed_models import MADE, export_name

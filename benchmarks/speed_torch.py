@@ -14,7 +14,7 @@ import snlad
 import speed_flops
 from snlad.config import Config, merge_settings, parse_config
 from snlad.data.images import to_input
-from snlad.data.loading import load_inputs
+from snlad.data.inputs import load_inputs
 from snlad.data.opening import open_dataset
 from snlad.engine.train import train
 from snlad.model_folder import load_model

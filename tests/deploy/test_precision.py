@@ -10,10 +10,18 @@ import pytest
 
 import snlad as package
 from snlad.data.images import to_input
-from snlad.data.loading import load_inputs
+from snlad.data.inputs import load_inputs
 from snlad.data.opening import open_dataset
 from snlad.deploy.export import export
-from snlad.deploy.graph import STUDENT, TEACHER, handed_on, is_of, is_search, to_openvino
+from snlad.deploy.graph import (
+    STUDENT,
+    TEACHER,
+    bears_bfloat16,
+    handed_on,
+    is_of,
+    is_search,
+    to_openvino,
+)
 from snlad.deploy.quantise import quantise
 from snlad.deploy.tolerance import TOLERANCES, Tolerance
 from snlad.deploy.verify import verify
@@ -22,6 +30,15 @@ from snlad.errors import ArtifactError, UsageError
 from snlad.predict import load
 from snlad.runtime.exported import load_export
 from snlad.runtime.sessions import onnx_session, openvino_session
+
+
+def is_teacher(node) -> bool:
+    return is_of(node, TEACHER)
+
+
+def is_student(node) -> bool:
+    return is_of(node, STUDENT)
+
 
 LOWER = [("openvino", "bf16"), ("onnx", "int8"), ("openvino", "int8")]
 
@@ -57,14 +74,14 @@ def test_the_name_of_a_node_says_whose_it_is(graph) -> None:
     assert all(is_of(node, TEACHER, STUDENT) for node in convolutions)
     assert any(is_of(node, STUDENT) for node in convolutions)
     assert not any(is_of(node, TEACHER, STUDENT) for node in nodes if node.op_type == "TopK")
-    assert len(handed_on(nodes, TEACHER)) == len(handed_on(nodes, STUDENT)) == 3  # levels
+    assert [len(handed_on(nodes, is_in)) for is_in in (is_teacher, is_student)] == [3, 3]  # levels
     assert sum(map(is_search, nodes)) == 2  # coarse and fine centers
 
 
 def test_what_does_not_bear_eight_bits_keeps_more(graph, quantised) -> None:
     nodes = onnx.load_model_from_string(quantised).graph.node
     whole = onnx.load_model_from_string(graph)
-    finest = handed_on(whole.graph.node, TEACHER)[:1]
+    finest = handed_on(whole.graph.node, is_teacher)[:1]
     early = {
         n.name for n in onnx.utils.Extractor(whole).extract_model(["input"], finest).graph.node
     }
@@ -90,6 +107,10 @@ def test_a_quantised_graph_takes_any_number_and_says_nearly_the_same(
 
 
 def test_bfloat16_is_for_the_student_alone(graph, inputs) -> None:
+    nodes = onnx.load_model_from_string(graph).graph.node
+    lower = [node.name for node in nodes if bears_bfloat16(node)]
+    assert any("decoder" in name for name in lower)
+    assert not any("teacher" in name or "heads" in name for name in lower)
     files = to_openvino(graph)
     whole, half = (
         openvino_session(files["xml"], files["bin"], in_bfloat16=lower)(inputs)

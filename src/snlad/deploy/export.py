@@ -124,7 +124,7 @@ def _make_graph(
     if precision == "int8":
         chosen = np.unique(np.linspace(0, len(samples) - 1, _RANGED).round()).astype(int)
         paths = [samples[i].path for i in chosen]
-        inputs = (to_input(load_inputs([path], size)) for path in paths)
+        inputs = (to_input(load_inputs([path], size, loaded.card.config.tiling)) for path in paths)
         onnx = quantise(onnx, inputs, len(paths))
     return {"onnx": onnx} if format == "onnx" else to_openvino(onnx)
 

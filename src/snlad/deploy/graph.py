@@ -2,7 +2,7 @@
 
 import io
 from ast import literal_eval
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +28,8 @@ TEACHER, STUDENT = "detector.teacher", "detector.student"
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """What the exporter writes to a node: the modules that it is of."""
+
+_Choice = Callable[["onnx.NodeProto"], bool]
 
 _FOLDED = 2**26
 """Numbers that a constant may have which is computed once, when exporting."""
@@ -103,25 +105,30 @@ def is_search(node: "onnx.NodeProto") -> bool:
     return is_product and is_of(node, "detector.maps.coarse", "detector.maps.fine")
 
 
-def handed_on(nodes: Sequence["onnx.NodeProto"], *modules: str) -> list[str]:
-    """Names of what nodes of the modules make and others take, in the order that it is made."""
-    taken = {name for node in nodes if not is_of(node, *modules) for name in node.input}
-    made = (name for node in nodes if is_of(node, *modules) for name in node.output)
+def bears_bfloat16(node: "onnx.NodeProto") -> bool:
+    """Whether a node is of the student before its heads, whose outputs are what is compared."""
+    return is_of(node, STUDENT) and not is_of(node, f"{STUDENT}.heads")
+
+
+def handed_on(nodes: Sequence["onnx.NodeProto"], is_in: _Choice) -> list[str]:
+    """Names of what chosen nodes make and others take, in the order that it is made."""
+    taken = {name for node in nodes if not is_in(node) for name in node.input}
+    made = (name for node in nodes if is_in(node) for name in node.output)
     return [name for name in made if name in taken]
 
 
-def _handed_to(nodes: Sequence["onnx.NodeProto"], module: str) -> list[str]:
-    """Names of what nodes of a module take and others make, images included."""
-    made = {name for node in nodes if not is_of(node, module) for name in node.output} | {INPUT}
-    taken = (name for node in nodes if is_of(node, module) for name in node.input)
+def _handed_to(nodes: Sequence["onnx.NodeProto"], is_in: _Choice) -> list[str]:
+    """Names of what chosen nodes take and others make, images included."""
+    made = {name for node in nodes if not is_in(node) for name in node.output} | {INPUT}
+    taken = (name for node in nodes if is_in(node) for name in node.input)
     return list(dict.fromkeys(name for name in taken if name in made))
 
 
 def to_openvino(model: bytes) -> dict[str, bytes]:
     """The same graph for OpenVINO: ``xml``, and its weights, ``bin``, in float32 or as they are.
 
-    It names what its student takes and hands on, so that it alone can be computed in lower
-    precision.
+    It names what its student takes and hands on to its heads, so that it alone can be computed in
+    lower precision.
     """
     silence()
     import onnx
@@ -129,8 +136,8 @@ def to_openvino(model: bytes) -> dict[str, bytes]:
 
     nodes = onnx.load_model_from_string(model).graph.node
     graph = openvino.Core().read_model(model)
-    graph.set_rt_info(" ".join(_handed_to(nodes, STUDENT)), list(STUDENT_TAKES))
-    graph.set_rt_info(" ".join(handed_on(nodes, STUDENT)), list(STUDENT_GIVES))
+    graph.set_rt_info(" ".join(_handed_to(nodes, bears_bfloat16)), list(STUDENT_TAKES))
+    graph.set_rt_info(" ".join(handed_on(nodes, bears_bfloat16)), list(STUDENT_GIVES))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.xml"
         openvino.save_model(graph, path, compress_to_fp16=False)

@@ -44,12 +44,10 @@ def quantise(model: bytes, images: Iterable[Float32[np.ndarray, "1 3 H W"]], cou
     nodes = whole.graph.node
     searched = [node.output[0] for node in nodes if is_search(node)]
     extractor = onnx.utils.Extractor(whole)
-    part = extractor.extract_model([INPUT], handed_on(nodes, TEACHER, STUDENT) + searched)
-    finest = extractor.extract_model([INPUT], handed_on(nodes, TEACHER)[:1])
+    part = extractor.extract_model([INPUT], handed_on(nodes, _is_network) + searched)
+    finest = extractor.extract_model([INPUT], handed_on(nodes, _is_teacher)[:1])
     spared = {node.name for node in finest.graph.node} | {
-        node.name
-        for node in part.graph.node
-        if not (is_of(node, TEACHER, STUDENT) or is_search(node))
+        node.name for node in part.graph.node if not (_is_network(node) or is_search(node))
     }
     with redirect_stdout(io.StringIO()):  # bars of its own
         quantised = nncf.quantize(
@@ -59,6 +57,14 @@ def quantise(model: bytes, images: Iterable[Float32[np.ndarray, "1 3 H W"]], cou
             ignored_scope=nncf.IgnoredScope(names=sorted(spared)),
         )
     return _replace(whole, {name for node in part.graph.node for name in node.output}, quantised)
+
+
+def _is_teacher(node: "onnx.NodeProto") -> bool:
+    return is_of(node, TEACHER)
+
+
+def _is_network(node: "onnx.NodeProto") -> bool:
+    return is_of(node, TEACHER, STUDENT)
 
 
 def _replace(whole: "onnx.ModelProto", outputs: set[str], part: "onnx.ModelProto") -> bytes:

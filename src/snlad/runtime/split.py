@@ -1,4 +1,4 @@
-"""The student of a graph for OpenVINO apart from the rest: it alone bears bfloat16.
+"""The student of a graph for OpenVINO apart from the rest: up to its heads it bears bfloat16.
 
 OpenVINO takes one precision for all of a graph. The teacher's features do not bear it, as all that
 is normal is told apart by them, and neither do the maps, which are differences of large numbers.
