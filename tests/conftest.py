@@ -135,9 +135,10 @@ import sys
 
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "timm", "sklearn", "matplotlib"}:
+        if name.split(".")[0] in MISSING:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
+MISSING = sys.argv.pop(1).split()
 sys.meta_path.insert(0, Block())
 sys.argv[0] = "snlad"
 from snlad.cli.app import main
@@ -147,10 +148,14 @@ main()
 
 @pytest.fixture(scope="session")
 def snlad_without_torch() -> Callable[..., subprocess.CompletedProcess]:
-    """Run the command line in a process that can import nothing of the extra ``train``."""
+    """Run the command line in a process that can import nothing of the extra ``train``.
 
-    def run(*words: object) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-c", _BLOCKED, *map(str, words)]
+    On an inspection line there is nothing of the extra ``evaluate`` either.
+    """
+
+    def run(*words: object, on_the_line: bool = False) -> subprocess.CompletedProcess:
+        missing = "torch torchvision timm sklearn matplotlib" + " scipy" * on_the_line
+        command = [sys.executable, "-c", _BLOCKED, missing, *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from snlad.calibration.regions import find_regions, region_masks
 
@@ -80,3 +81,27 @@ def test_each_region_has_the_part_of_the_mask_that_it_describes(mask, scores, mi
     assert (mask | (kept == 0)).all()
     if not min_area:
         np.testing.assert_array_equal(kept, mask)
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
+@settings(deadline=None, derandomize=True)
+def test_parts_are_those_of_scipy(mask) -> None:
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    parts = list(region_masks(np.zeros(mask.shape), mask, mask.shape))
+    assert len(parts) == count
+    numbers = [set(labels[part]) for part in parts]
+    assert all(len(one) == 1 for one in numbers)
+    assert len(set.union(set(), *numbers)) == count
+
+
+def test_a_spiral_is_one_region_and_a_large_chessboard_too() -> None:
+    spiral = np.zeros((9, 9), bool)
+    for inset in range(0, 5, 2):
+        spiral[inset : 9 - inset, inset : 9 - inset] = True
+        spiral[inset + 1 : 8 - inset, inset + 1 : 8 - inset] = False
+    spiral[1, 0] = spiral[3, 2] = False
+    spiral[2, 1] = spiral[4, 3] = True
+    assert len(find_regions(np.ones((9, 9)), spiral, (9, 9))) == 1
+    board = np.indices((200, 200)).sum(axis=0) % 2 == 0
+    (found,) = find_regions(np.ones((200, 200)), board, (200, 200))
+    assert (found["box"], found["area"]) == ([0, 0, 200, 200], 20_000)

@@ -248,13 +248,15 @@ def test_an_export_is_verified_measured_and_inspects_without_torch(
     snlad_without_torch, exported, calibrated_run, pictures, shared_data, tmp_path
 ):
     export = shutil.copytree(exported, tmp_path / "export")
-    for words in (
-        ("verify", export),
-        ("predict", export, shared_data, "--out", tmp_path / "o"),
-        ("evaluate", export, shared_data),
+    for words, on_the_line in (
+        (("verify", export), True),
+        (("predict", export, shared_data, "--out", tmp_path / "o"), True),
+        (("evaluate", export, shared_data), False),
     ):
-        done = snlad_without_torch(*words)
+        done = snlad_without_torch(*words, on_the_line=on_the_line)
         assert done.returncode == 0, done.stderr
+    done = snlad_without_torch("evaluate", export, shared_data, on_the_line=True)
+    assert (done.returncode, "snlad[evaluate]" in done.stderr) == (2, True), done.stderr
     assert "AUROC" in (export / "README.md").read_text()
     rows = map(json.loads, (tmp_path / "o" / "predictions.jsonl").read_text().splitlines())
     scores = {row["path"]: row["pred_score"] for row in rows}

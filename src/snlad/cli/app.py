@@ -35,10 +35,12 @@ _EXTRAS = {
     "timm": "train",
     "sklearn": "train",
     "matplotlib": "train",
+    "scipy": "evaluate",
     "skimage": "demo",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "export",
+    "nncf": "export",
     "openvino": "openvino",
 }
 

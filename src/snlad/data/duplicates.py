@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 
 SIDE = 32
 HASH_BITS = 8
@@ -46,6 +45,8 @@ class Fingerprint:
 
 def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
     """Make the fingerprint of an (H0, W0, 3) picture."""
+    from scipy.fft import dctn  # only data sets are searched for copies; a line has no scipy
+
     sha256 = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
     grey = Image.fromarray(image).convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     thumbnail = np.array(grey)
