@@ -25,10 +25,19 @@ def resize(
     if maps.shape[2:] == size:
         return maps
     down, across = (
-        torch.from_numpy(_weights(old, new, align_corners)).to(maps)
-        for old, new in zip(maps.shape[2:], size, strict=True)
+        _weights(old, new, align_corners) for old, new in zip(maps.shape[2:], size, strict=True)
     )
-    return down @ maps @ across.mT
+    return weigh(maps, down, across)
+
+
+def weigh(
+    maps: Float[Tensor, "B C H W"],
+    down: Float64[np.ndarray, "h H"],
+    across: Float64[np.ndarray, "w W"],
+) -> Float[Tensor, "B C h w"]:
+    """Make each new location of weighted old ones, along columns and along rows."""
+    rows, columns = (torch.from_numpy(weights).to(maps) for weights in (down, across))
+    return rows @ maps @ columns.mT
 
 
 @lru_cache(maxsize=64)

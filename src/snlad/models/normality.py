@@ -62,10 +62,8 @@ class NormalityCenters(nn.Module):
         """Index of the nearest center, and the distance to it."""
         vectors = features.flatten(2).mT.flatten(0, 1)
         origin = self.points.mean(dim=0)  # |c|^2 - 2 x'c cancels less near the centers
-        columns, lengths = (
-            -2 * (self.points - origin).mT,
-            (self.points - origin).square().sum(dim=1),
-        )
+        points = self.points - origin
+        columns, lengths = -2 * points.mT, points.square().sum(dim=1)
         # One picture after the other, as all distances of a batch would fill the memory; an export
         # is for any number of pictures, so it takes them at once.
         size = features.shape[2] * features.shape[3]
