@@ -14,6 +14,7 @@ from snlad.affinity import (
     squared_difference_across_networks,
     squared_difference_within,
     unit_difference,
+    unit_distance,
     unit_vectors,
 )
 
@@ -193,6 +194,37 @@ def test_a_vector_of_zeros_has_no_direction_and_a_finite_gradient() -> None:
         result.detach(), torch.tensor([[-0.6, -0.8], [0.0, 1.0], [0.0, 0.0]])
     )
     result.square().sum().backward()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1.5, 1e3], ids=["short", "equal", "near", "long"])
+@pytest.mark.parametrize("apart", [0.0, 1e-3, 0.3, 3.0])
+def test_distance_of_unit_vectors_and_its_gradient_in_float32(scale: float, apart: float) -> None:
+    """Beside half the squared difference in float64: both formulas, and where they meet."""
+    torch.manual_seed(1)
+    teacher = torch.randn(2, 5, 3, 4)
+    student = (scale * (teacher + apart * torch.randn_like(teacher))).requires_grad_()
+    exactly = student.detach().double().requires_grad_()
+    for dim in (1, (2, 3), (1, 2, 3)):
+        result = unit_distance(teacher, student, dim)
+        t, s = (
+            x / torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+            for x in (teacher.double(), exactly)
+        )
+        expected = (s - t).square().sum(dim) / 2
+        torch.testing.assert_close(result.double(), expected, rtol=1e-4, atol=3e-7)
+        (gradient,) = torch.autograd.grad(result.sum(), student)
+        (exact,) = torch.autograd.grad(expected.sum(), exactly)
+        torch.testing.assert_close(scale * gradient.double(), scale * exact, rtol=1e-3, atol=3e-6)
+
+
+def test_a_vector_of_zeros_is_half_away_and_its_gradient_finite() -> None:
+    teacher = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]])
+    student = torch.tensor([[0.0, 0.0], [0.0, 5.0], [0.0, 0.0]], requires_grad=True)
+    result = unit_distance(teacher, student, dim=1)
+    torch.testing.assert_close(result.detach(), torch.tensor([0.5, 0.5, 0.0]))
+    result.sum().backward()
     assert student.grad is not None
     assert student.grad.isfinite().all()
 

@@ -72,6 +72,17 @@ def test_half_precision_halves_the_features_memory(paths, teacher):
     assert half.batch([0])[1][0].dtype == torch.float32
 
 
+@pytest.mark.parametrize(("spare", "kept"), [(0, torch.bfloat16), (-1, None)])
+def test_features_too_large_in_float32_are_kept_in_bfloat16(paths, teacher, spare, kept):
+    full = build(paths, teacher, 2**30)
+    pictures, features = PICTURE_BYTES * len(paths), sum(t.nbytes for t in full._features)
+    data = build(paths, teacher, pictures + features // 2 + spare)
+    assert (None if data._features is None else data._features[0].dtype) == kept
+    for level, exact in zip(data.batch([4])[1], full.batch([4])[1], strict=True):
+        assert level.dtype == torch.float32
+        torch.testing.assert_close(level, exact, rtol=2**-8, atol=1e-5)
+
+
 def test_filling_reports_progress_to_the_end(paths, teacher):
     told = []
     build(paths, teacher, 2**30, progress=lambda *step: told.append(step))

@@ -37,7 +37,7 @@ def with_points(maps: CentralMaps, right: float = 6.5) -> CentralMaps:
     """Centers of two places; a corner of nines has a mean of 4, as zeros lie around a level."""
     for centers in (maps.coarse, maps.fine):
         if centers is not None:
-            centers.points.copy_(torch.tensor([[0.0], [right]]).expand_as(centers.points))
+            centers.place(torch.tensor([[0.0], [right]]).expand_as(centers.points))
     return maps
 
 
@@ -110,7 +110,7 @@ def test_a_level_weighs_the_root_of_its_side_over_the_finest_ones() -> None:
     maps = central(2, 2, 2, distance=True, plain=lambda teacher, student: student)
     for centers in (maps.coarse, maps.fine):
         assert centers is not None
-        centers.points.fill_(0)
+        centers.place(torch.zeros_like(centers.points))
     shown = []
     for kept in range(3):
         residuals = [torch.full((1, s, s), float(i == kept)) for i, s in enumerate((8, 4, 2))]

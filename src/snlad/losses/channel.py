@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from snlad.affinity import in_full_precision, unit_difference
+from snlad.affinity import in_full_precision, unit_distance
 from snlad.pyramid import Level
 
 
@@ -16,7 +16,7 @@ def location_distance(teacher: Level, student: Level) -> Float[Tensor, "B H W"]:
 
     Source: STFPM (Wang et al., BMVC 2021), equation of the position loss.
     """
-    return unit_difference(teacher, student, dim=1).square().sum(1) / 2
+    return unit_distance(teacher, student, dim=1)
 
 
 @in_full_precision

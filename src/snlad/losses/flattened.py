@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from snlad.affinity import in_full_precision, unit_difference
+from snlad.affinity import in_full_precision, unit_distance
 from snlad.pyramid import Level
 
 
@@ -15,4 +15,4 @@ def flattened_cosine(teacher: Level, student: Level) -> Float[Tensor, ""]:
 
     Source: the public code of RD4AD (Deng and Li, CVPR 2022); its paper has a cosine per location.
     """
-    return unit_difference(teacher.flatten(1), student.flatten(1), dim=1).square().sum(1).mean() / 2
+    return unit_distance(teacher, student, dim=(1, 2, 3)).mean()

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from snlad.affinity import in_full_precision, unit_difference
+from snlad.affinity import in_full_precision, unit_distance
 from snlad.pyramid import Level
 
 
@@ -28,4 +28,4 @@ def spatial_cosine(teacher: Level, student: Level) -> Float[Tensor, ""]:
 
     Source: named in arXiv 2402.17091; second reading of the form, ours.
     """
-    return unit_difference(teacher.flatten(2), student.flatten(2), dim=2).square().sum(2).mean() / 2
+    return unit_distance(teacher, student, dim=(2, 3)).mean()

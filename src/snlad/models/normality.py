@@ -29,9 +29,19 @@ SAMPLE = 30
 _COVER = 6
 """Feature vectors of the coreset, for each center."""
 
+_VARIANCE = 0.99
+"""Share of the centers' variance that lies along the axes in which the nearest one is sought."""
+
+_STEP = 16
+"""Axes come in multiples of this, which matrix products like."""
+
 
 class NormalityCenters(nn.Module):
     """K centers of feature vectors, and which of them is nearest.
+
+    The nearest is sought along the principal axes of the centers, which are few: along the others
+    all centers are much alike. So a center that is next to nearest may be found (on EfficientNet-
+    Lite0 one in ten, 0.1 % farther on average); how far it is is exact.
 
     Args:
         channels: C of the vectors.
@@ -39,10 +49,20 @@ class NormalityCenters(nn.Module):
     """
 
     points: Tensor
+    _origin: Tensor
+    _axes: Tensor
+    _columns: Tensor
+    _lengths: Tensor
 
     def __init__(self, channels: int, centers: int) -> None:
         super().__init__()
         self.register_buffer("points", torch.zeros(centers, channels))
+        for name in ("_origin", "_axes", "_columns", "_lengths"):
+            self.register_buffer(name, None, persistent=False)
+        self._index()
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call] # torch's gap
+            lambda loaded, _: loaded._index()
+        )
 
     @torch.no_grad()
     def fit(self, features: Float[Tensor, "n C"], seed: int) -> None:
@@ -55,20 +75,40 @@ class NormalityCenters(nn.Module):
         count = max(1, min(len(self.points), len(features) // SAMPLE))
         cover = farthest_points(features, min(len(features), _COVER * count), seed=seed)
         found = k_means(cover, count, seed=seed, steps=10)
-        self.points.copy_(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
+        self.place(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
+
+    def place(self, points: Float[Tensor, "K C"]) -> None:
+        """Take these centers."""
+        self.points.copy_(points)
+        self._index()
+
+    def _index(self) -> None:
+        """What the search needs of the centers: |x - c|^2 - |x|^2 = |c|^2 - 2 x'c, along axes.
+
+        Both are seen from the mean of the centers, where the two terms cancel less.
+        """
+        points = self.points.double()
+        origin = points.mean(dim=0)
+        variance, axes = torch.linalg.eigh((points - origin).T @ (points - origin))
+        left_out = int((variance.cumsum(0) <= (1 - _VARIANCE) * variance.sum()).sum())
+        kept = min(-(-(len(variance) - left_out) // _STEP) * _STEP, len(variance))
+        axes = axes[:, len(variance) - kept :]
+        along = (points - origin) @ axes
+        self._origin, self._axes = origin.float(), axes.float()
+        self._columns, self._lengths = -2 * along.T.float(), along.square().sum(dim=1).float()
 
     @in_full_precision
     def forward(self, features: Level) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
         """Index of the nearest center, and the distance to it."""
         vectors = features.flatten(2).mT.flatten(0, 1)
-        origin = self.points.mean(dim=0)  # |c|^2 - 2 x'c cancels less near the centers
-        points = self.points - origin
-        columns, lengths = -2 * points.mT, points.square().sum(dim=1)
+        along = (vectors - self._origin) @ self._axes
         # One picture after the other, as all distances of a batch would fill the memory; an export
         # is for any number of pictures, so it takes them at once.
         size = features.shape[2] * features.shape[3]
-        parts = [vectors] if torch.compiler.is_exporting() else torch.split(vectors, size)
-        nearest = torch.cat([_lowest(torch.addmm(lengths, x - origin, columns)) for x in parts])
+        parts = [along] if torch.compiler.is_exporting() else torch.split(along, size)
+        nearest = torch.cat(
+            [_lowest(torch.addmm(self._lengths, part, self._columns)) for part in parts]
+        )
         distance = (vectors - self.points[nearest]).square().sum(dim=1).sqrt()
         shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
         return nearest.view(shape), distance.view(shape)
