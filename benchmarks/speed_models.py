@@ -36,6 +36,7 @@ def make(settings: dict[str, Any], data: Path, out: Path) -> None:
     from snlad.config import merge_settings, parse_config
     from snlad.data.opening import open_dataset
     from snlad.engine.train import train
+    from snlad.model_folder import load_model
 
     few = {
         "train": {"steps": _STEPS, "batch_size": 4},
@@ -50,7 +51,8 @@ def make(settings: dict[str, Any], data: Path, out: Path) -> None:
     aside = max(2, len(some) // 4)
     calibrated, learnt = (replace(dataset, samples=s) for s in (some[:aside], some[aside:]))
     train(learnt, out / RUN, config, calibration=calibrated)
-    made = {"flops": speed_flops.of_inference(config), "exports": export_all(out)}
+    flops = speed_flops.of_inference(load_model(out / RUN).detector, config.image_size)
+    made = {"flops": flops, "exports": export_all(out)}
     (out / MADE).write_text(json.dumps(made), encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 
 
 def find_regions(
@@ -63,25 +64,20 @@ def _components(
     """A map of labels, and the components that are large enough, the highest score first."""
     runs = _find_runs(mask)
     labels = np.zeros(mask.shape, dtype=np.int32)
-    labels[mask] = np.repeat(runs.parts + 1, runs.stops - runs.starts)
+    if not len(runs.parts):
+        return labels, []
+    lengths = runs.stops - runs.starts
+    labels[mask] = np.repeat(runs.parts + 1, lengths)
+    highest = np.maximum.reduceat(anomaly_map[mask], np.cumsum(lengths) - lengths)
+    of_parts = np.argsort(runs.parts, kind="stable")
+    part_starts = np.searchsorted(runs.parts[of_parts], np.arange(runs.parts.max() + 1))
 
-    def each(fold: np.ufunc, first: Any, parts: Int[np.ndarray, " N"], values: Any) -> list[Any]:
-        found = np.full(runs.parts.max(initial=-1) + 1, first)
-        fold.at(found, parts, values)
-        return list(found.tolist())
+    def each(fold: np.ufunc, values: NDArray[Any]) -> list[Any]:
+        return list(fold.reduceat(values[of_parts], part_starts).tolist())
 
-    rows = map(
-        slice,
-        each(np.minimum, mask.shape[0], runs.parts, runs.rows),
-        each(np.maximum, 0, runs.parts, runs.rows + 1),
-    )
-    columns = map(
-        slice,
-        each(np.minimum, mask.shape[1], runs.parts, runs.starts),
-        each(np.maximum, 0, runs.parts, runs.stops),
-    )
-    pixels = each(np.add, 0, runs.parts, runs.stops - runs.starts)
-    scores = each(np.maximum, -np.inf, labels[mask] - 1, anomaly_map[mask])
+    rows = map(slice, each(np.minimum, runs.rows), each(np.maximum, runs.rows + 1))
+    columns = map(slice, each(np.minimum, runs.starts), each(np.maximum, runs.stops))
+    pixels, scores = each(np.add, lengths), each(np.maximum, highest)
     areas = (count * size[0] * size[1] / mask.size for count in pixels)
     every = map(_Component, itertools.count(1), zip(rows, columns, strict=True), areas, scores)
     large = (one for one in every if one.area >= min_area)

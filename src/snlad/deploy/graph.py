@@ -101,8 +101,7 @@ def is_of(node: "onnx.NodeProto", *modules: str) -> bool:
 
 def is_search(node: "onnx.NodeProto") -> bool:
     """Whether a node is the product of features and normality centers that finds the nearest."""
-    is_product = node.op_type in ("Gemm", "MatMul")
-    return is_product and is_of(node, "detector.maps.coarse", "detector.maps.fine")
+    return node.op_type == "Gemm" and is_of(node, "detector.maps.coarse", "detector.maps.fine")
 
 
 def bears_bfloat16(node: "onnx.NodeProto") -> bool:

@@ -136,9 +136,7 @@ def prepare(
         [view.seen for view in views],
         None if tiling is None else [view.box for view in views if view.box is not None],
     )
-    optimizer = torch.optim.Adam(
-        detector.student.parameters(), betas=config.train.betas, fused=True
-    )
+    optimizer = torch.optim.Adam(detector.student.parameters(), betas=config.train.betas)
     identity = {
         "config": digest(config.model_dump(mode="json")),
         "data": pictures.digest,

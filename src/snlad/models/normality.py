@@ -57,9 +57,13 @@ class NormalityCenters(nn.Module):
     def __init__(self, channels: int, centers: int) -> None:
         super().__init__()
         self.register_buffer("points", torch.zeros(centers, channels))
-        for name in ("_origin", "_axes", "_columns", "_lengths"):
-            self.register_buffer(name, None, persistent=False)
-        self._index()
+        for name, shape in (
+            ("_origin", (channels,)),
+            ("_axes", (channels, channels)),
+            ("_columns", (channels, centers)),
+            ("_lengths", (centers,)),
+        ):
+            self.register_buffer(name, torch.zeros(shape), persistent=False)
         self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call] # torch's gap
             lambda loaded, _: loaded._index()
         )
@@ -85,14 +89,17 @@ class NormalityCenters(nn.Module):
     def _index(self) -> None:
         """What the search needs of the centers: |x - c|^2 - |x|^2 = |c|^2 - 2 x'c, along axes.
 
-        Both are seen from the mean of the centers, where the two terms cancel less.
+        Both are seen from the mean of the centers, where the two terms cancel less. The principal
+        axes are turned at random, so that centers vary alike along each of them: 8 bits need that.
         """
         points = self.points.double()
         origin = points.mean(dim=0)
         variance, axes = torch.linalg.eigh((points - origin).T @ (points - origin))
         left_out = int((variance.cumsum(0) <= (1 - _VARIANCE) * variance.sum()).sum())
         kept = min(-(-(len(variance) - left_out) // _STEP) * _STEP, len(variance))
-        axes = axes[:, len(variance) - kept :]
+        generator = torch.Generator().manual_seed(0)
+        turn = torch.linalg.qr(torch.randn(kept, kept, generator=generator).to(axes)).Q
+        axes = axes[:, len(variance) - kept :] @ turn
         along = (points - origin) @ axes
         self._origin, self._axes = origin.float(), axes.float()
         self._columns, self._lengths = -2 * along.T.float(), along.square().sum(dim=1).float()
