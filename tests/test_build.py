@@ -89,7 +89,7 @@ def test_the_embedding_is_as_wide_as_asked(make):
 
 
 def test_bottleneck_and_decoder_are_as_deep_as_asked(make):
-    for blocks, expected in ((None, 2), (1, 1), (3, 3)):
+    for blocks, expected in ((None, 2), (1, 1), (3, 3), ("auto", 1)):
         config = make("rd", student={"blocks": blocks})
         student = build_student(config, build_teacher(config))
         assert {len(stage) for stage in (student.bottleneck, *student.decoder)} == {expected}

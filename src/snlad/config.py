@@ -61,7 +61,7 @@ class Config(Section):
             "reconstruction": ("bottleneck_channels", "blocks"),
         }
         for key in absent.get(kind, ()):
-            if getattr(self.student, key):
+            if getattr(self.student, key) not in (None, 0, "auto"):
                 raise ValueError(
                     f"student.{key} acts in a reverse student; leave it out for a {kind} one"
                 )

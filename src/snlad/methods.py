@@ -7,7 +7,6 @@ from snlad.errors import ConfigError
 Method = Literal["fd", "rd", "fd-snl", "rd-snl"]
 
 _FORWARD_MAPS = {"levels": "product", "align_corners": False}
-_SNL_LOSS = {"channel": 1.0, "spatial": 1.0}
 _SNL_MAPS: dict[str, Any] = {"centers": 4096, "center_distance": True}
 _SETTINGS: dict[str, dict[str, Any]] = {
     "rd": {
@@ -20,13 +19,13 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "maps": _FORWARD_MAPS,
     },
     "rd-snl": {
-        "student": {"distillation": "reverse"},
-        "loss": _SNL_LOSS,
+        "student": {"distillation": "reverse", "blocks": "auto"},
+        "loss": {"spatial": 1.0},
         "maps": _SNL_MAPS,
     },
     "fd-snl": {
         "student": {"distillation": "forward"},
-        "loss": _SNL_LOSS,
+        "loss": {"channel": 1.0, "spatial": 1.0},
         "maps": {**_FORWARD_MAPS, **_SNL_MAPS, "levels": "sum"},
     },
 }

@@ -1,7 +1,7 @@
 """The sections of a configuration: every choice with its default and its limits."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -32,9 +32,9 @@ class StudentConfig(Section):
     """``reconstruction`` is for teachers whose levels have one stride, as a plain ViT's."""
     bottleneck_channels: int | None = Field(None, ge=1)
     """Channels of the embedding; by default twice the teacher's deepest; reverse only."""
-    blocks: int | None = Field(None, ge=1, le=16)
-    """Residual blocks of the bottleneck and of each decoder stage; by default those of RD4AD for
-    its own teachers, two for others; reverse only."""
+    blocks: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] | None = None
+    """Residual blocks of the bottleneck and of each decoder stage; reverse only. By default those
+    of RD4AD for its own teachers, and for others two, or with ``auto`` one."""
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Share of the embedding's values dropped in training; a forward student has none."""
 

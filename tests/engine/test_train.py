@@ -58,7 +58,7 @@ def test_a_run_folder_tells_what_was_asked_with_what_and_how_it_went(trained_run
     assert versions["torch"] == torch.__version__.partition("+")[0]
     rows = numbers(trained_run)
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
-    assert {"loss", "loss_channel", "loss_spatial"} <= rows[0].keys()
+    assert {"loss", "loss_spatial"} <= rows[0].keys()
     assert (trained_run / "curves.png").stat().st_size > 1000
     assert not (trained_run / "checkpoint").exists()
 

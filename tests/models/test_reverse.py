@@ -1,6 +1,7 @@
 """The reverse student: fuse, compress, rebuild the teacher's levels."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -18,10 +19,10 @@ def pyramid(channels: Sequence[int], sides: Sequence[int]) -> list[Tensor]:
     return [torch.randn(2, c, s, s) for c, s in zip(channels, sides, strict=True)]
 
 
-def sketch(teacher: Teacher) -> ReverseStudent:
+def sketch(teacher: Teacher, **options: Any) -> ReverseStudent:
     """The teacher's student without memory, for counting."""
     with torch.device("meta"):
-        return ReverseStudent.for_teacher(teacher)
+        return ReverseStudent.for_teacher(teacher, **options)
 
 
 def parameters(student: nn.Module) -> int:
@@ -115,14 +116,16 @@ def test_stages_of_signed_levels_are_twice_as_wide(build_teacher: Build) -> None
 
 # The mirrored ResNets have their own number of blocks, deepest stage first.
 def test_decoders_mirror_the_resnets(build_teacher: Build) -> None:
-    def depth(teacher: Teacher) -> list[int]:
-        student = sketch(teacher)
+    def depth(name: str, **options: Any) -> list[int]:
+        student = sketch(build_teacher(name), **options)
         return [len(student.bottleneck), *(len(stage) for stage in student.decoder)]
 
-    assert depth(build_teacher("resnet18")) == [2, 2, 2, 2]
-    assert depth(build_teacher("resnet34")) == [2, 3, 4, 6]
-    assert depth(build_teacher("tf_efficientnet_lite0")) == [2, 2, 2, 2]
-    assert depth(build_teacher("resnet50")) == [3, 3, 4, 6]
+    assert depth("resnet18") == depth("resnet18", blocks="auto") == [2, 2, 2, 2]
+    assert depth("resnet34") == depth("resnet34", blocks="auto") == [2, 3, 4, 6]
+    assert depth("resnet50") == [3, 3, 4, 6]
+    assert depth("tf_efficientnet_lite0") == [2, 2, 2, 2]
+    assert depth("tf_efficientnet_lite0", blocks="auto") == [1, 1, 1, 1]
+    assert depth("resnet34", blocks=2) == [2, 2, 2, 2]
 
 
 # With other levels than RD4AD's there is nothing to mirror: the general plan holds.

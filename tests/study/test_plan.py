@@ -45,7 +45,7 @@ def test_a_grid_lies_on_top_of_every_trial():
     assert (run.base, run.variant) == ("wide", "train.steps=20 loss.intra=0.5 pictures=3")
     config = run.config
     assert (config.train.steps, config.train.batch_size, config.cram.centers) == (20, 4, 8)
-    assert (config.loss.intra, run.pictures, config.loss.channel) == (0.5, 3, 1.0)
+    assert (config.loss.intra, run.pictures, config.loss.spatial) == (0.5, 3, 1.0)
 
 
 @given(

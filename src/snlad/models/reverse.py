@@ -6,7 +6,7 @@ without the two layers that its code builds and never uses; for others the same 
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -118,15 +118,18 @@ class ReverseStudent(nn.Module):
         bottleneck_channels: int | None = None,
         cram: nn.Module | None = None,
         dropout: float = 0.0,
-        blocks: int | None = None,
+        blocks: int | Literal["auto"] | None = None,
     ) -> "ReverseStudent":
         """RD4AD's student for its own teachers, the same plan for every other pyramid.
 
         The embedding has ``bottleneck_channels``, by default those of ``default_bottleneck``; the
-        bottleneck and each decoder stage have ``blocks``, by default those of the plan.
+        bottleneck and each decoder stage have ``blocks``, by default those of the plan. ``auto``
+        is the plan for RD4AD's own teachers and one block for others.
         """
         architecture = teacher.name.partition(".")[0]
         plan = RD4AD_PLANS.get(architecture, {}) if teacher.strides == (4, 8, 16) else {}
+        if blocks == "auto":
+            blocks = None if plan else 1
         if blocks is not None:
             counts = [blocks] * len(teacher.channels)
             plan = {**plan, "bottleneck_blocks": blocks, "decoder_blocks": counts}
