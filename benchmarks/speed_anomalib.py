@@ -5,7 +5,7 @@ runs them; what its engine adds, loading, logging and metrics, is left out, whic
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from types import SimpleNamespace
@@ -17,8 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anomalib_peers import anomalib_on
+from snlad.build import build_teacher
+from snlad.config import make_config
 from snlad.data.images import to_input
-from speed_list import PATCHCORE, RD, STFPM
+from snlad.models.teacher import Teacher
+from speed_list import DEFAULT, PATCHCORE, RD, STFPM
 
 BANK = 15_000
 """Vectors in PatchCore's memory, as in ``peers.py``: a tenth of the patches of 150 pictures."""
@@ -30,11 +34,16 @@ _MEAN, _STD = (
 
 
 def network(name: str, backbone: str, size: tuple[int, int]) -> Any:
-    """One of anomalib's networks on a ResNet.
+    """One of anomalib's networks on a ResNet, or PatchCore on the default recipe's teacher.
+
+    On that it is cut after the last level that it needs and computes channels last, as in
+    ``peers.py``, which favours it.
 
     Raises:
         ModuleNotFoundError: anomalib is not installed.
     """
+    if backbone == DEFAULT:
+        return _patchcore_on(build_teacher(make_config(image_size=size)))
     with _random_weights():
         if name == RD:
             return _model("reverse_distillation", "ReverseDistillationModel")(
@@ -42,7 +51,16 @@ def network(name: str, backbone: str, size: tuple[int, int]) -> Any:
             )
         if name == STFPM:
             return _model("stfpm", "STFPMModel")(backbone=backbone, layers=_LEVELS)
-        model = _model("patchcore", "PatchcoreModel")(backbone=backbone, layers=_LEVELS[1:])
+        return _patchcore(backbone, _LEVELS[1:])
+
+
+def _patchcore_on(teacher: Teacher) -> Any:
+    with anomalib_on(teacher):
+        return _patchcore(teacher.name, teacher.levels[1:])
+
+
+def _patchcore(backbone: str, layers: Sequence[str | int]) -> Any:
+    model = _model("patchcore", "PatchcoreModel")(backbone=backbone, layers=layers)
     model.memory_bank = torch.rand(BANK, sum(model.feature_extractor.out_dims))
     return model
 

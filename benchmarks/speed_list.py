@@ -99,7 +99,8 @@ def inferred(architecture: str) -> list[Subject]:
     found += exported(replace(one, name=OURS), (1,))
     if architecture == DEFAULT:
         found += [s for s in exported(replace(one, name=WHOLE), both) if s.precision != INT8]
-        return [*found, replace(one, name=LOADER, runtime="Pillow", precision="uint8")]
+        loader = replace(one, name=LOADER, runtime="Pillow", precision="uint8")
+        return [*found, replace(one, name=PATCHCORE), loader]
     return found + [replace(one, name=name) for name in PEERS]
 
 

@@ -20,6 +20,7 @@ from speed_list import (
     ONNX,
     OPENVINO,
     OURS,
+    PATCHCORE,
     RD,
     START,
     TEACHER,
@@ -122,6 +123,7 @@ def targets() -> list[Target]:
     """All of them."""
     return [
         *(one for name in ARCHITECTURES[1:] for one in against_anomalib(name)),
+        *against_patchcore(),
         *whole_predictions(),
         *(int8_gain(name) for name in ARCHITECTURES),
         *loaders(),
@@ -179,6 +181,22 @@ def whole_predictions() -> list[Target]:
         for r in (TORCH, *RUNTIMES)
         for p in FLOATS
         for b in (1, BATCHES[DEFAULT])
+    ]
+
+
+def against_patchcore() -> list[Target]:
+    """The same teacher's PatchCore takes longer for a picture than we do."""
+    group = f"{DEFAULT} {INFER}"
+
+    def times(batch: int) -> Any:
+        return lambda rows: ratio(
+            rows.ms(group, OURS, TORCH, FLOAT32, batch),
+            rows.ms(group, PATCHCORE, TORCH, FLOAT32, batch),
+        )
+
+    return [
+        Target(f"default recipe / {PATCHCORE}, torch, float32, batch {n}", "<=", 1, times(n))
+        for n in (1, BATCHES[DEFAULT])
     ]
 
 

@@ -4,7 +4,12 @@ SNL, snlad's reading: a student learns to reproduce a frozen teacher's features 
 of all classes; where teacher and student disagree, the picture is not normal.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Pillow keeps a picture in blocks of at most this size. Its own 16 MiB are small enough for the C
+# library to keep them when a huge picture is dropped; these go back to the system.
+os.environ.setdefault("PILLOW_BLOCK_SIZE", "64M")
 
 __version__ = "0.0.1"
 __all__ = ["__version__", "load"]

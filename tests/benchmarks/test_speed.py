@@ -584,6 +584,21 @@ def test_anomalibs_subjects_answer(part, name, task, monkeypatch):
         assert scores.size == len(maps) == 4
 
 
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore")
+def test_patchcore_is_timed_on_the_default_recipes_teacher(part):
+    pytest.importorskip("anomalib", reason="anomalib 2.7 is not installed", exc_type=ImportError)
+    peers, listed = part("anomalib"), part("list")
+    assert [s.name for s in listed.inferred("default") if s.name in listed.PEERS] == [
+        listed.PATCHCORE
+    ]
+    network = peers.network(listed.PATCHCORE, "default", (64, 64))
+    assert network.memory_bank.shape == (15_000, 40 + 112)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    scores, maps = peers.inference(network, pictures)(2)
+    assert scores.size == len(maps) == 2
+
+
 def test_without_anomalib_its_subjects_say_so(part, monkeypatch):
     def absent(*_):
         raise ModuleNotFoundError("No module named 'anomalib'")

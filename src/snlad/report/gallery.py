@@ -100,14 +100,15 @@ def show_map(
 ) -> Html:
     """A heat map over its small picture, coloured from one end of the scale to the other."""
     inside = None if roi is None else resize_nearest(roi, small.shape[:2])
-    return image(_encode(overlay(small, anomaly_map, *scale, roi=inside), "JPEG"), alt)
+    drawn = overlay(small, anomaly_map, *scale, roi=inside)
+    return image(_encode(np.asarray(drawn), "JPEG"), alt)
 
 
 def color_legend() -> Html:
     """The colours from end to end, with the threshold's marked by a line in the middle."""
     height, width = _SCALE_PX
     ramp = np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), _SCALE_PX).copy()
-    strip = overlay(np.full((height, width, 3), 160, np.uint8), ramp, 0.0, 1.0)
+    strip = np.array(overlay(np.full((height, width, 3), 160, np.uint8), ramp, 0.0, 1.0))
     strip[:, width // 2 - 1 : width // 2 + 1] = 0
     alt = "colours from pale yellow through orange-red at the threshold to dark purple"
     return element(

@@ -1,6 +1,7 @@
 """Heat maps that people look at: one colour scale for every picture, never stretched by picture."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,15 @@ MAX_OPACITY = 0.75  # the picture stays visible under the hottest colour
 ROI_COLOUR = (0, 190, 255)
 GAP_PX = 4
 CAPTION_PX = 18
-STRIP_PIXELS = 1 << 20
+_STEPS = 1024
+"""Of heat, each with a colour of its own."""
+STRIP_PIXELS = 1 << 18
 """Drawn at once, so that a large picture needs little more memory than itself."""
 
 
 def overlay(
     image: Picture, anomaly_map: Map, low: float, high: float, roi: Mask | None = None
-) -> Picture:
+) -> Image.Image:
     """Lay an anomaly map over its picture.
 
     Args:
@@ -37,27 +40,28 @@ def overlay(
         roi: (H0, W0), true where the picture counts; outside it no colour, around it a line.
 
     Returns:
-        (H0, W0, 3) RGB in [0, 255]: the picture in grey under the heat.
+        An RGB image of the picture's size: the picture in grey under the heat.
 
     Raises:
         UsageError: low is not below high.
     """
     if not low < high:
         raise UsageError(f"the colour scale {low} to {high} is empty: give low below high")
-    blend = np.empty_like(image)
+    drawn = Image.new("RGB", (image.shape[1], image.shape[0]))
     heights, rows = Image.fromarray(anomaly_map), max(1, STRIP_PIXELS // image.shape[1])
+    border = None if roi is None else _border(roi)
     for top in range(0, len(image), rows):
         strip = slice(top, min(top + rows, len(image)))
         heat = (_restore_rows(heights, image.shape[:2], strip) - low) / (high - low)
         heat = np.clip(heat, 0, 1)
         if roi is not None:
             heat = np.where(roi[strip], heat, 0)
-        grey = np.asarray(Image.fromarray(image[strip]).convert("L"), dtype=float)[..., None]
-        opacity = MAX_OPACITY * np.sqrt(heat)[..., None]
-        blend[strip] = np.rint(grey + opacity * (_colours(heat) - grey))
-    if roi is not None:
-        blend[_border(roi)] = ROI_COLOUR
-    return blend
+        grey = np.asarray(Image.fromarray(image[strip]).convert("L"))
+        blend = _blends()[np.rint(heat * _STEPS).astype(np.intp), grey]
+        if border is not None:
+            blend[border[strip]] = ROI_COLOUR
+        drawn.paste(Image.fromarray(blend), (0, top))
+    return drawn
 
 
 def _restore_rows(anomaly_map: Image.Image, size: tuple[int, int], rows: slice) -> Map:
@@ -70,10 +74,15 @@ def _restore_rows(anomaly_map: Image.Image, size: tuple[int, int], rows: slice) 
     return np.asarray(resized, dtype=np.float32)
 
 
-def _colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
-    """RGB of heat in [0, 1], interpolated between the anchors of HEAT."""
-    anchors = np.linspace(0, 1, len(HEAT))
-    return np.stack([np.interp(heat, anchors, HEAT[:, c]) for c in range(3)], axis=-1)
+@cache
+def _blends() -> NDArray[np.uint8]:
+    """RGB (steps + 1, 256, 3) of every step of heat over every level of grey."""
+    heat, anchors = np.linspace(0, 1, _STEPS + 1), np.linspace(0, 1, len(HEAT))
+    colour = np.stack([np.interp(heat, anchors, HEAT[:, c]) for c in range(3)], axis=-1)
+    opacity = MAX_OPACITY * np.sqrt(heat)[:, None, None]
+    grey = np.arange(256.0)[:, None]
+    blends: NDArray[np.uint8] = np.rint(grey + opacity * (colour[:, None] - grey)).astype(np.uint8)
+    return blends
 
 
 def _border(roi: Mask) -> Mask:
