@@ -158,6 +158,15 @@ def test_the_search_leaves_out_axes_along_which_centers_hardly_differ() -> None:
     assert float((found / exact.amin(dim=1)).max()) < 1.02
 
 
+def test_equal_centers_are_sought_along_some_axes_all_the_same() -> None:
+    centers = NormalityCenters(20, 4)
+    centers.place(torch.ones(4, 20))
+    assert centers._axes.shape == (20, 16)
+    nearest, distance = centers(torch.zeros(1, 20, 1, 2))
+    assert nearest.tolist() == [[[0, 0]]]
+    torch.testing.assert_close(distance, torch.full((1, 1, 2), 20**0.5))
+
+
 def test_centers_that_are_loaded_are_found_as_those_that_were_placed() -> None:
     torch.manual_seed(0)
     placed, loaded = NormalityCenters(20, 64), NormalityCenters(20, 64)

@@ -96,7 +96,8 @@ class NormalityCenters(nn.Module):
         origin = points.mean(dim=0)
         variance, axes = torch.linalg.eigh((points - origin).T @ (points - origin))
         left_out = int((variance.cumsum(0) <= (1 - _VARIANCE) * variance.sum()).sum())
-        kept = min(-(-(len(variance) - left_out) // _STEP) * _STEP, len(variance))
+        steps = max(1, -(-(len(variance) - left_out) // _STEP))  # one where all centers are equal
+        kept = min(steps * _STEP, len(variance))
         generator = torch.Generator().manual_seed(0)
         turn = torch.linalg.qr(torch.randn(kept, kept, generator=generator).to(axes)).Q
         axes = axes[:, len(variance) - kept :] @ turn
