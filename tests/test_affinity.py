@@ -219,6 +219,17 @@ def test_distance_of_unit_vectors_and_its_gradient_in_float32(scale: float, apar
         torch.testing.assert_close(scale * gradient.double(), scale * exact, rtol=1e-3, atol=3e-6)
 
 
+@pytest.mark.parametrize("length", [1e-6, 1.0])
+def test_a_small_distance_keeps_its_digits_whatever_the_length(length: float) -> None:
+    torch.manual_seed(2)
+    teacher = length * torch.nn.functional.normalize(torch.randn(50, 8, dtype=torch.float64), dim=1)
+    student = teacher + 1e-3 * length * torch.randn(50, 8, dtype=torch.float64)
+    expected = unit_difference(teacher, student, dim=1).square().sum(1) / 2
+    result = unit_distance(teacher.float(), student.float(), dim=1)
+    torch.testing.assert_close(result.double(), expected, rtol=2e-3, atol=0)
+    assert float(expected.max()) < 1e-5
+
+
 def test_a_vector_of_zeros_is_half_away_and_its_gradient_finite() -> None:
     teacher = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]])
     student = torch.tensor([[0.0, 0.0], [0.0, 5.0], [0.0, 0.0]], requires_grad=True)

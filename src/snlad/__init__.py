@@ -8,7 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # Pillow keeps a picture in blocks of at most this size. Its own 16 MiB are small enough for the C
-# library to keep them when a huge picture is dropped; these go back to the system.
+# library to keep them when a huge picture is dropped; these go back to the system. It acts where
+# snlad is imported before Pillow, as the commands do.
 os.environ.setdefault("PILLOW_BLOCK_SIZE", "64M")
 
 __version__ = "0.0.1"

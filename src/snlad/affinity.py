@@ -88,7 +88,9 @@ def unit_distance(
         |s^ - t^|^2 / 2 = (d'd - (a - b)^2 (1 + e^2 / ab)) / 2ab,   a - b = d'(s + t) / (a + b)
                         = (s's / a^2 + t't / b^2) / 2 - s't / ab
 
-    in which the first is exact where s is near t, and the second elsewhere.
+    in which the first cancels nothing where s is near t, lengths included; the second is for all
+    others. Elsewhere float32 leaves an error of some 3e-7,
+    and so may leave a distance of nothing a little below 0.
     """
     d = student - teacher
 

@@ -1,4 +1,4 @@
-"""The four methods by name: two plain baselines and the same students with SNL."""
+"""The four methods by name: two plain baselines, and SNL on such students."""
 
 from typing import Any, Literal, get_args
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from snlad.maps.feature_distance import feature_distance_map
+from snlad.maps.feature_distance import feature_distance_map, feature_distances
 
 # Distances by hand: fine level [[0, 1], [2, 0]]; coarse level [[1]].
 FINE_T = torch.tensor([[[[1.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]]])
@@ -92,3 +92,12 @@ def test_equal_features_give_a_map_of_exact_zeros_in_float32_even_from_half_prec
     result = feature_distance_map(teacher, teacher, (8, 8))
     assert result.dtype == torch.float32
     assert result.abs().max() == 0
+
+
+def test_features_of_one_direction_never_fall_below_zero() -> None:
+    """Products over levels would change their sign where rounding leaves a distance below it."""
+    torch.manual_seed(0)
+    teacher = [torch.randn(2, 64, 8, 8)]
+    for scale in (0.7, 1.3, 3.0):
+        (distance,) = feature_distances(teacher, [scale * teacher[0]])
+        assert 0 <= float(distance.min()) <= float(distance.max()) < 1e-6

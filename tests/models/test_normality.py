@@ -150,6 +150,8 @@ def test_the_search_leaves_out_axes_along_which_centers_hardly_differ() -> None:
     centers.place(spread * torch.randn(512, 40) @ turn)
     assert centers.state_dict().keys() == {"points"}
     assert centers._axes.shape == (40, 16)
+    along = (-centers._columns / 2).std(dim=1)
+    assert float(along.max() / along.min()) < 3  # by principal axes 100: 6 of the 16 are thin
     vectors = torch.cat([spread * torch.randn(200, 40) @ turn, 5 * torch.randn(200, 40)])
     nearest, distance = centers(vectors.T.reshape(1, 40, 20, 20))
     exact = torch.cdist(vectors, centers.points)

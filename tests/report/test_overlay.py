@@ -222,5 +222,7 @@ def test_strips_draw_what_one_piece_draws(size, monkeypatch: pytest.MonkeyPatch)
     for pixels in (7 * size[1], 1):
         monkeypatch.setattr("snlad.report.overlay.STRIP_PIXELS", pixels)
         apart = np.abs(overlay(image, anomaly_map, 0.2, 0.9, roi) - whole)
-        assert apart.max() <= 5  # a step of heat, where rounding moves a pixel to the next
+        assert (
+            apart.max() <= 6
+        )  # the largest step of heat, where rounding moves a pixel to the next
         assert apart.mean() < 1e-3

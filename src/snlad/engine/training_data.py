@@ -116,8 +116,9 @@ class TrainingData:
     def _kept_dtype(self, bytes_each: int) -> torch.dtype | None:
         """The hardware's number format for features, or bfloat16, or ``None`` where neither fits.
 
-        A student that learns in float32 hardly notices: the digits that bfloat16 cuts off are a
-        hundredth of what it gets wrong. Computing the teacher anew takes a sixth of a step.
+        What learns from them in float32, student, centers and classes, hardly notices: the digits
+        that bfloat16 cuts off are a hundredth of what a student gets wrong. Computing the teacher
+        anew takes a sixth of a step.
         """
         if bytes_each >= self.hardware.dtype.itemsize:
             return self.hardware.dtype

@@ -11,8 +11,9 @@ from snlad.pyramid import Level
 def location_distance(teacher: Level, student: Level) -> Float[Tensor, "B H W"]:
     """1 - cos(t_i, s_i) at each location i, in [0, 2].
 
-    Computed as |t^_i - s^_i|^2 / 2 with unit vectors, which is the same and exact near 0. A vector
-    of zeros has no direction: its distance is 1/2 to any other vector and 0 to another of zeros.
+    Computed as |t^_i - s^_i|^2 / 2 with unit vectors, which is the same and keeps its digits near
+    0. A vector of zeros has no direction: its distance is 1/2 to any other vector and 0 to another
+    of zeros.
 
     Source: STFPM (Wang et al., BMVC 2021), equation of the position loss.
     """

@@ -11,7 +11,7 @@ from snlad.pyramid import Level
 def flattened_cosine(teacher: Level, student: Level) -> Float[Tensor, ""]:
     """Mean over images of 1 - cos of the whole C*H*W vector, in [0, 2].
 
-    Computed as |t^ - s^|^2 / 2 with unit vectors, which is the same and exact near 0.
+    Computed as |t^ - s^|^2 / 2 with unit vectors, which is the same and keeps its digits near 0.
 
     Source: the public code of RD4AD (Deng and Li, CVPR 2022); its paper has a cosine per location.
     """

@@ -13,7 +13,7 @@ from snlad.pyramid import Pyramid
 
 def feature_distances(teacher: Pyramid, student: Pyramid) -> list[Float[Tensor, "B Hl Wl"]]:
     """1 - cos(t_i, s_i) at the locations of each level, in [0, 2]."""
-    return [location_distance(t, s) for t, s in zip(teacher, student, strict=True)]
+    return [location_distance(t, s).clamp_min(0) for t, s in zip(teacher, student, strict=True)]
 
 
 def feature_distance_map(

@@ -64,9 +64,7 @@ class NormalityCenters(nn.Module):
             ("_lengths", (centers,)),
         ):
             self.register_buffer(name, torch.zeros(shape), persistent=False)
-        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call] # torch's gap
-            lambda loaded, _: loaded._index()
-        )
+        self.register_load_state_dict_post_hook(_index_loaded)  # type: ignore[no-untyped-call] # torch's gap
 
     @torch.no_grad()
     def fit(self, features: Float[Tensor, "n C"], seed: int) -> None:
@@ -92,7 +90,7 @@ class NormalityCenters(nn.Module):
         Both are seen from the mean of the centers, where the two terms cancel less. The principal
         axes are turned at random, so that centers vary alike along each of them: 8 bits need that.
         """
-        points = self.points.double()
+        device, points = self.points.device, self.points.cpu().double()
         origin = points.mean(dim=0)
         variance, axes = torch.linalg.eigh((points - origin).T @ (points - origin))
         left_out = int((variance.cumsum(0) <= (1 - _VARIANCE) * variance.sum()).sum())
@@ -102,8 +100,10 @@ class NormalityCenters(nn.Module):
         turn = torch.linalg.qr(torch.randn(kept, kept, generator=generator).to(axes)).Q
         axes = axes[:, len(variance) - kept :] @ turn
         along = (points - origin) @ axes
-        self._origin, self._axes = origin.float(), axes.float()
-        self._columns, self._lengths = -2 * along.T.float(), along.square().sum(dim=1).float()
+        lengths = along.square().sum(dim=1)
+        self._origin, self._axes, self._columns, self._lengths = (
+            value.float().to(device) for value in (origin, axes, -2 * along.T, lengths)
+        )
 
     @in_full_precision
     def forward(self, features: Level) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
@@ -120,6 +120,10 @@ class NormalityCenters(nn.Module):
         distance = (vectors - self.points[nearest]).square().sum(dim=1).sqrt()
         shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
         return nearest.view(shape), distance.view(shape)
+
+
+def _index_loaded(centers: NormalityCenters, _: object) -> None:
+    centers._index()
 
 
 def _lowest(x: Float[Tensor, "N K"]) -> Int[Tensor, " N"]:
