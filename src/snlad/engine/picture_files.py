@@ -85,7 +85,7 @@ class PictureFiles:
         self, number: int, prediction: Prediction
     ) -> Iterator[tuple[Path, Callable[[Path], None]]]:
         stem = _file_stem(number, prediction)
-        yield self._overlays / f"{stem}.png", partial(_write_overlay, self._model, prediction)
+        yield self._overlays / f"{stem}.png", partial(write_overlay, self._model, prediction)
         for name, folder in self._maps.items():
             yield folder / f"{stem}.tiff", partial(write_tiff, anomaly_map=prediction.maps[name])
         if self._mirrored is not None and prediction.path is not None:
@@ -102,7 +102,8 @@ class PictureFiles:
         return None
 
 
-def _write_overlay(model: Model, prediction: Prediction, path: Path) -> None:
+def write_overlay(model: Model, prediction: Prediction, path: Path) -> None:
+    """Write the heat map over the picture as PNG."""
     # Pillow's own level takes three times as long for a twentieth less.
     draw_overlay(model, prediction).save(path, compress_level=4)
 

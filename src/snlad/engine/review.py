@@ -29,7 +29,7 @@ from snlad.config import parse_config
 from snlad.data.holdout import split_folds
 from snlad.data.loading import load_batches
 from snlad.data.samples import Dataset, Sample
-from snlad.engine.picture_files import draw_overlay
+from snlad.engine.picture_files import write_overlay
 from snlad.engine.pictures import UsedPictures, load_pictures
 from snlad.engine.train import train
 from snlad.errors import ImageError, UsageError
@@ -231,7 +231,7 @@ def _draw(rows: Sequence[Reviewed], out: Path) -> None:
         model = load(_fold_folder(out, fold))
         for row in (row for row in rows if row.fold == fold):
             (prediction,) = model.predict(Path(row.path), class_name=row.class_name)
-            draw_overlay(model, prediction).save(out / "pictures" / f"{row.rank:04d}.png")
+            write_overlay(model, prediction, out / "pictures" / f"{row.rank:04d}.png")
 
 
 def _write(path: Path, rows: Sequence[Reviewed]) -> None:
