@@ -297,7 +297,7 @@ def test_ctrl_c_in_predict_says_what_is_kept(
 
     def stop(_files, number, prediction):
         if number == 4:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return prediction
 
     monkeypatch.setattr(PictureFiles, "add", stop)

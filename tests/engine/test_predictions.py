@@ -125,7 +125,7 @@ def test_a_file_in_place_of_the_folder_is_refused(model, pictures, tmp_path):
 def test_a_stopped_job_says_which_rows_are_kept(model, pictures, tmp_path, number):
     def interrupt(done: int) -> None:
         if done == 3:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     before, out = signal.getsignal(number), tmp_path / "out"
     with pytest.raises(StoppedError) as caught:
@@ -142,7 +142,7 @@ def test_a_stopped_job_says_which_rows_are_kept(model, pictures, tmp_path, numbe
 def test_a_second_signal_stops_at_once_and_says_the_same(model, pictures, tmp_path, monkeypatch):
     def stop(_files, number, prediction):
         for _ in range(2 if number == 2 else 0):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return prediction
 
     monkeypatch.setattr(picture_files.PictureFiles, "add", stop)
@@ -227,7 +227,7 @@ def test_annotations_are_the_regions_of_the_rows(calibrated, pictures, tmp_path,
 def test_a_stopped_job_has_whole_annotations_of_the_kept_rows(calibrated, pictures, tmp_path):
     def interrupt(done: int) -> None:
         if done == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(StoppedError):
         write_predictions(calibrated, pictures, tmp_path / "out", coco=True, progress=interrupt)
@@ -268,7 +268,7 @@ def test_table_and_rows_end_together_when_the_job_is_stopped(model, pictures, tm
     def interrupt(done: int) -> None:
         assert len(lines(tmp_path / "out")) == len(rows(tmp_path / "out")) == done
         if done == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(StoppedError):
         write_predictions(model, pictures, tmp_path / "out", csv=True, progress=interrupt)

@@ -1,7 +1,6 @@
 """Training: repeatable, resumable, blind to test pictures and classes, stopped by nonsense."""
 
 import json
-import os
 import shutil
 import signal
 import sys
@@ -129,7 +128,7 @@ def test_a_signal_ends_training_between_two_steps_and_loses_none(
 ):
     def interrupt(label: str, done: int, _total: int) -> None:
         if label == "training" and done == 1:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
 
     data, config, out = open_dataset(shared_data), make_config(**tiny_settings), tmp_path / "run"
     before = signal.getsignal(number)
@@ -254,7 +253,7 @@ def test_a_model_folder_without_a_model_is_not_finished(shared_data, tmp_path, t
 def test_a_signal_while_caches_fill_ends_the_work_at_once(shared_data, tmp_path, tiny_settings):
     def interrupt(label: str, _done: int, _total: int) -> None:
         assert label != "training"
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(TrainingError, match="while reading pictures") as caught:
         data, config = open_dataset(shared_data), make_config(**tiny_settings)
@@ -265,8 +264,8 @@ def test_a_signal_while_caches_fill_ends_the_work_at_once(shared_data, tmp_path,
 def test_a_second_signal_interrupts_at_once(shared_data, tmp_path, tiny_settings):
     def interrupt_twice(label: str, _done: int, _total: int) -> None:
         if label == "training":
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         data, config = open_dataset(shared_data), make_config(**tiny_settings)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 import signal
 
@@ -147,7 +146,7 @@ def test_a_run_killed_between_probes_and_its_end_is_probed_again(
 def test_a_signal_stops_the_probes_and_says_how_to_go_on(shared_data, tmp_path, tiny_settings):
     def interrupt(label, done, _total):
         if (label, done) == ("probing", 3):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     words = (open_dataset(shared_data), tmp_path / "run", probing(tiny_settings))
     with pytest.raises(TrainingError, match="while probing; the same command") as stopped:

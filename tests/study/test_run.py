@@ -1,6 +1,5 @@
 """The runner: nothing finished is computed again or lost, and a stop is one sentence."""
 
-import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -218,7 +217,7 @@ def test_a_signal_in_a_training_stops_the_study_and_the_training_goes_on(tiny_st
     def kill(label, done, _total):
         seen.append((label, done))
         if (label, done) == ("training", 2):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     def watch(label, done, _total):
         seen.append((label, done))
