@@ -40,8 +40,8 @@ class NormalityCenters(nn.Module):
     """K centers of feature vectors, and which of them is nearest.
 
     The nearest is sought along the principal axes of the centers, which are few: along the others
-    all centers are much alike. So a center that is next to nearest may be found (on EfficientNet-
-    Lite0 one in ten, 0.1 % farther on average); how far it is is exact.
+    all centers are much alike. So a center that is next to nearest may be found; how far it is is
+    exact.
 
     Args:
         channels: C of the vectors.

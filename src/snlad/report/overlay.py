@@ -1,7 +1,6 @@
 """Heat maps that people look at: one colour scale for every picture, never stretched by picture."""
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,6 @@ MAX_OPACITY = 0.75  # the picture stays visible under the hottest colour
 ROI_COLOUR = (0, 190, 255)
 GAP_PX = 4
 CAPTION_PX = 18
-_STEPS = 1024
-"""Of heat, each with a colour of its own."""
 STRIP_PIXELS = 1 << 18
 """Drawn at once, so that a large picture needs little more memory than itself."""
 
@@ -56,8 +53,9 @@ def overlay(
         heat = np.clip(heat, 0, 1)
         if roi is not None:
             heat = np.where(roi[strip], heat, 0)
-        grey = np.asarray(Image.fromarray(image[strip]).convert("L"))
-        blend = _blends()[np.rint(heat * _STEPS).astype(np.intp), grey]
+        grey = np.asarray(Image.fromarray(image[strip]).convert("L"), dtype=float)[..., None]
+        opacity = MAX_OPACITY * np.sqrt(heat)[..., None]
+        blend = np.rint(grey + opacity * (_colours(heat) - grey)).astype(np.uint8)
         if border is not None:
             blend[border[strip]] = ROI_COLOUR
         drawn.paste(Image.fromarray(blend), (0, top))
@@ -74,15 +72,10 @@ def _restore_rows(anomaly_map: Image.Image, size: tuple[int, int], rows: slice) 
     return np.asarray(resized, dtype=np.float32)
 
 
-@cache
-def _blends() -> NDArray[np.uint8]:
-    """RGB (steps + 1, 256, 3) of every step of heat over every level of grey."""
-    heat, anchors = np.linspace(0, 1, _STEPS + 1), np.linspace(0, 1, len(HEAT))
-    colour = np.stack([np.interp(heat, anchors, HEAT[:, c]) for c in range(3)], axis=-1)
-    opacity = MAX_OPACITY * np.sqrt(heat)[:, None, None]
-    grey = np.arange(256.0)[:, None]
-    blends: NDArray[np.uint8] = np.rint(grey + opacity * (colour[:, None] - grey)).astype(np.uint8)
-    return blends
+def _colours(heat: NDArray[np.floating]) -> NDArray[np.float64]:
+    """RGB of heat in [0, 1], interpolated between the anchors of HEAT."""
+    anchors = np.linspace(0, 1, len(HEAT))
+    return np.stack([np.interp(heat, anchors, HEAT[:, c]) for c in range(3)], axis=-1)
 
 
 def _border(roi: Mask) -> Mask:
