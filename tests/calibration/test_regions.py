@@ -105,3 +105,10 @@ def test_a_spiral_is_one_region_and_a_large_chessboard_too() -> None:
     board = np.indices((200, 200)).sum(axis=0) % 2 == 0
     (found,) = find_regions(np.ones((200, 200)), board, (200, 200))
     assert (found["box"], found["area"]) == ([0, 0, 200, 200], 20_000)
+
+
+def test_the_score_is_the_highest_pixel_wherever_it_lies_in_its_run() -> None:
+    anomaly_map = np.zeros((3, 9), np.float32)
+    anomaly_map[0, 1:4], anomaly_map[2, 4:8] = (7, 1, 2), (3, 4, 9, 5)
+    found = find_regions(anomaly_map, anomaly_map > 0, (3, 9))
+    assert [one["score"] for one in found] == [9, 7]
