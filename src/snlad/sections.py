@@ -82,6 +82,9 @@ class MapsConfig(Section):
     combine: Literal["sum", "scaled-sum", "product"] = "sum"
     centers: int = Field(0, ge=0, le=65536)
     """Normality centers that residuals are measured against; 0 takes residuals as they are."""
+    centers_of_class: bool = False
+    """Give each class that many centers of its own, and measure a picture against those of the
+    class that it looks like; otherwise all classes share them."""
     center_distance: bool = False
     """Show how far the teacher's features lie from the nearest center."""
     score: Literal["top", "max"] = "top"

@@ -43,7 +43,7 @@ def with_points(maps: CentralMaps, right: float = 6.5) -> CentralMaps:
 
 def fit_points(maps: CentralMaps, teacher: list[Tensor]) -> None:
     levels = maps.center_features(teacher)
-    maps.fit_points([level.flatten(2).mT.flatten(0, 1) for level in levels], seed=0)
+    maps.fit_points([[level.flatten(2).mT.flatten(0, 1) for level in levels]], seed=0)
 
 
 def test_a_residual_is_counted_in_units_of_its_center() -> None:
@@ -205,7 +205,7 @@ def test_the_context_of_the_distance_is_as_wide_in_the_picture_as_the_students()
     maps = central(2, 2, distance=True)
     odd = torch.zeros(1, 16, 16, dtype=torch.long)
     odd[0, 8, 8] = 1
-    maps.fine.forward = lambda _: (odd, 10.0 * odd)
+    maps.fine.forward = lambda *_: (odd, 10.0 * odd)
     maps.usual[2], maps.scale[2] = torch.tensor([0.0, 5.0]), torch.tensor([1.0, 3.0])
     center = maps(teacher, teacher, (16, 16))["center"][0, 0]
     own = float(weights(1.5, 5)[5] ** 2)
@@ -218,7 +218,7 @@ def test_between_two_deep_locations_what_is_usual_is_between_theirs() -> None:
     teacher, student = ([torch.zeros(1, 2, 1, 4), torch.zeros(1, 2, 1, 2)] for _ in range(2))
     student[0] = student[0] + 9.0
     maps = central(2, 2)
-    maps.coarse.forward = lambda _: (torch.tensor([[[0, 1]]]), torch.zeros(1, 1, 2))
+    maps.coarse.forward = lambda *_: (torch.tensor([[[0, 1]]]), torch.zeros(1, 1, 2))
     maps.usual[0], maps.scale[0] = torch.tensor([1.0, 5.0]), torch.tensor([1.0, 2.0])
     other = float(weights(0.75, 3)[4:].sum())  # the border repeats what is on one's own side
     shown = maps(teacher, student, (1, 4))["plain"][0, 0, 0].tolist()

@@ -1,12 +1,11 @@
 """After the last step: scale the maps on normal pictures, save the model, draw the curves."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import monotonic
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from snlad.calibration.class_answer import ClassAnswer, choose_pictures, fit_class_answer
@@ -15,16 +14,15 @@ from snlad.data.limits import Measures, PictureLimits, learn_limits, measure_pic
 from snlad.data.loading import load_samples
 from snlad.data.roi import FittedRois, Rois
 from snlad.data.samples import Sample
+from snlad.engine.centers import fit_centers
 from snlad.engine.preparation import Training
 from snlad.engine.views import valid_pixels
 from snlad.errors import ImageError
 from snlad.model_card import ModelCard
 from snlad.model_folder import save_model
 from snlad.models.central import CentralMaps
-from snlad.models.normality import SAMPLE
 from snlad.models.statistics import channel_statistics
 from snlad.models.weights import weights_license
-from snlad.pyramid import Level, Pyramid
 from snlad.report.curves import draw_curves
 
 _SCALE_PICTURES = 256
@@ -48,7 +46,7 @@ def finish_training(
     """
     detector, config = training.detector.eval(), training.config
     if isinstance(detector.maps, CentralMaps):
-        _fit_centers(training, detector.maps)
+        fit_centers(training, detector.maps, [sample.class_name for sample in samples])
     maps = _normal_maps(training)
     detector.fit_scale(maps)
     counts = dict.fromkeys(sorted({sample.class_name for sample in samples}), 0)
@@ -68,38 +66,6 @@ def finish_training(
     discard_calibrations(training.run.model)  # of a run that was killed while it ended
     answer = _fit_classes(training, samples)
     save_model(training.run.model, detector, card, rois, answer)
-
-
-def _fit_centers(training: Training, maps: CentralMaps) -> None:
-    """Find the normality centers in all training pictures, and what residual is usual near each."""
-    n, seed = len(training.data), training.config.seed
-    generator = torch.Generator().manual_seed(seed)
-    share = -(-SAMPLE * len(maps.coarse.points) // n)
-    seen: list[list[Tensor]] = []
-    for part in _parts(n):
-        features = maps.center_features(training.data.batch(part)[1])
-        seen.append([_draw(level.cpu(), share, generator) for level in features])
-        training.progress("finding centers", part[-1] + 1, n)
-    maps.fit_points([torch.cat(vectors) for vectors in zip(*seen, strict=True)], seed)
-
-    def pyramids() -> Iterator[tuple[Pyramid, Pyramid]]:
-        for part in _parts(n):
-            images, teacher = training.data.batch(part)
-            yield teacher, training.detector.student(images, teacher)
-            training.progress("learning residuals", part[-1] + 1, n)
-
-    maps.fit_residuals(pyramids())
-
-
-def _draw(level: Level, share: int, generator: torch.Generator) -> Float[Tensor, "n C"]:
-    """As many feature vectors of each picture of a level (B, C, H, W), or all that there are."""
-    vectors = level.flatten(2).mT
-    lots = torch.rand(vectors.shape[:2], generator=generator).argsort(dim=1)[:, :share]
-    return vectors.gather(1, lots[..., None].expand(-1, -1, vectors.shape[2])).flatten(0, 1)
-
-
-def _parts(n: int) -> list[range]:
-    return [range(start, min(start + _BATCH, n)) for start in range(0, n, _BATCH)]
 
 
 def _learn_limits(

@@ -1,5 +1,6 @@
 """Module state as NumPy arrays and back: what is saved never depends on torch's own format."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,19 @@ def load_module(module: nn.Module, arrays: Arrays, prefix: str, folder: Path) ->
     except RuntimeError as error:
         detail = str(error).splitlines()[1].strip()
         raise ArtifactError(f"{folder} does not fit its own configuration: {detail}") from None
+
+
+def let_grow(module: nn.Module, **axes: int) -> None:
+    """Let buffers take the length that a loaded state has along one axis, by their name."""
+
+    def fit_shapes(module: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
+        for name, axis in axes.items():
+            here, there = getattr(module, name), state.get(prefix + name)
+            if there is not None and _without(here.shape, axis) == _without(there.shape, axis):
+                setattr(module, name, here.new_empty(there.shape))
+
+    module.register_load_state_dict_pre_hook(fit_shapes)  # type: ignore[no-untyped-call] # torch's gap
+
+
+def _without(shape: Sequence[int], axis: int) -> list[int]:
+    return [*shape[:axis], *shape[axis + 1 :]] if axis < len(shape) else []

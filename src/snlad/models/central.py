@@ -33,12 +33,14 @@ from torch.nn import functional as F
 
 from snlad.maps.resizing import resize
 from snlad.maps.smoothing import gaussian_context
+from snlad.models.arrays import let_grow
 from snlad.models.normality import (
     CENTER_LEVELS,
     NormalityCenters,
     coarse_features,
     fine_features,
 )
+from snlad.models.statistics import channel_statistics
 from snlad.pyramid import Level, Pyramid
 
 Residual = Callable[[Pyramid, Pyramid], Sequence[Tensor]]
@@ -73,6 +75,8 @@ class CentralMaps(nn.Module):
 
     usual: Tensor
     scale: Tensor
+    class_weight: Tensor
+    class_bias: Tensor
 
     def __init__(
         self,
@@ -93,6 +97,10 @@ class CentralMaps(nn.Module):
         rows = len(channels) * len(residuals) + distance
         self.register_buffer("usual", torch.zeros(rows, centers))
         self.register_buffer("scale", torch.ones(rows, centers))
+        self.register_buffer("class_weight", torch.zeros(2 * channels[-1], 1))
+        self.register_buffer("class_bias", torch.zeros(1))
+        let_grow(self, usual=1, scale=1, class_weight=1, class_bias=0)
+        self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call] # torch's gap
 
     def forward(
         self, teacher: Pyramid, student: Pyramid, size: tuple[int, int]
@@ -117,10 +125,34 @@ class CentralMaps(nn.Module):
         """What the coarse, then the fine centers are found among, (B, C, H, W)."""
         return [features(teacher) for _, features in self._sets()]
 
-    def fit_points(self, features: Sequence[Float[Tensor, "_ C"]], seed: int) -> None:
-        """Find the centers among normal locations' vectors of ``center_features``."""
-        for (centers, _), some in zip(self._sets(), features, strict=True):
-            centers.fit(some, seed)
+    def fit_points(self, classes: Iterable[Sequence[Float[Tensor, "_ C"]]], seed: int) -> None:
+        """Find the centers of each class.
+
+        Args:
+            classes: normal locations' vectors of ``center_features``, class by class.
+            seed: of coreset and k-means.
+        """
+        sets = [centers for centers, _ in self._sets()]
+        found = [
+            [centers.find(some, seed) for centers, some in zip(sets, vectors, strict=True)]
+            for vectors in classes
+        ]
+        for centers, points in zip(sets, zip(*found, strict=True), strict=True):
+            centers.place(*points)
+
+    def fit_classes(self, weight: Float[Tensor, "D G"], bias: Float[Tensor, " G"]) -> None:
+        """Learn which centers a picture is measured against: those of the class that it looks like.
+
+        Args:
+            weight: the class of highest ``channel_statistics(teacher) @ weight + bias`` is meant.
+            bias: in the classes' order, the one of ``fit_points``.
+        """
+        self.class_weight = weight.float().to(self.class_weight.device)
+        self.class_bias = bias.float().to(self.class_bias.device)
+
+    def classes_of(self, teacher: Pyramid) -> Int[Tensor, " B"]:
+        """Whose centers each picture is measured against."""
+        return (channel_statistics(teacher) @ self.class_weight + self.class_bias).argmax(dim=1)
 
     @torch.no_grad()
     def fit_residuals(self, pyramids: Iterable[tuple[Pyramid, Pyramid]]) -> None:
@@ -129,7 +161,8 @@ class CentralMaps(nn.Module):
         Args:
             pyramids: of teacher and student, a batch of pictures each.
         """
-        rows, centers = self.usual.shape
+        rows = len(self.usual)
+        centers = max(len(centers.points) for centers, _ in self._sets())
         sums = torch.zeros(3, rows, centers, dtype=torch.float64)  # 1, residual, its square
         for teacher, student in pyramids:
             for row, (_, residual, nearest) in enumerate(self._rows(teacher, student)):
@@ -140,8 +173,8 @@ class CentralMaps(nn.Module):
         mean, spread = _shrunk(*sums)
         used = sums[0] > 0
         typical = (spread * used).sum(dim=1, keepdim=True) / used.sum(dim=1, keepdim=True)
-        self.usual.copy_(mean)
-        self.scale.copy_((spread + typical).clamp_min(1e-12))
+        self.usual = mean.to(self.usual)
+        self.scale = (spread + typical).clamp_min(1e-12).to(self.scale)
 
     def _sets(self) -> list[tuple[NormalityCenters, Callable[[Pyramid], Level]]]:
         """The centers, and what they are centers of."""
@@ -155,13 +188,22 @@ class CentralMaps(nn.Module):
 
         The student's are measured against centers (B, Hc, Wc) of the deepest level's locations.
         """
-        nearest, _ = self.coarse(coarse_features(teacher))
+        classes = self.classes_of(teacher)
+        nearest, _ = self.coarse(coarse_features(teacher), classes)
         for name, residual in self._residuals.items():
             for level in residual(teacher, student):
                 yield name, level, nearest
         if self.fine is not None:
-            nearest, distance = self.fine(fine_features(teacher))
+            nearest, distance = self.fine(fine_features(teacher), classes)
             yield DISTANCE, distance, nearest
+
+
+def _check_loaded(maps: CentralMaps, _: object) -> None:
+    sets = [centers for centers, _ in maps._sets()]
+    centers = {maps.usual.shape[1], maps.scale.shape[1]} - {max(len(one.points) for one in sets)}
+    classes = {maps.class_weight.shape[1], *(len(one.counts) for one in sets)}
+    if centers or classes != {len(maps.class_bias)}:
+        raise RuntimeError("central maps\ntheir centers, classes and statistics do not go together")
 
 
 def _nearest_over(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from snlad.affinity import in_full_precision
 from snlad.maps.resizing import resize
+from snlad.models.arrays import let_grow
 from snlad.models.clusters import farthest_points, k_means
 from snlad.pyramid import Level, Pyramid
 
@@ -30,105 +31,149 @@ _COVER = 6
 """Feature vectors of the coreset, for each center."""
 
 _VARIANCE = 0.99
-"""Share of the centers' variance that lies along the axes in which the nearest one is sought."""
+"""Share of the variance of a class's centers along the axes in which the nearest one is sought."""
 
 _STEP = 16
 """Axes come in multiples of this, which matrix products like."""
 
+_GROUP = 64
+"""Centers whose lowest distance is found before which of them it is."""
+
 
 class NormalityCenters(nn.Module):
-    """K centers of feature vectors, and which of them is nearest.
+    """Centers of the feature vectors of each class, and which of a class's is nearest.
 
-    The nearest is sought along the principal axes of the centers, which are few: along the others
-    all centers are much alike. So a center that is next to nearest may be found; how far it is is
-    exact.
+    The nearest is sought along the principal axes of what sets centers of a class apart, which are
+    few: along the others all of them are much alike. So a center that is next to nearest may be
+    found; how far it is is exact.
 
     Args:
         channels: C of the vectors.
-        centers: K.
+        centers: K of each class, at most; there are fewer where its locations are few.
+
+    Attributes:
+        points: (N, C), those of the first class before those of the second.
+        counts: (G,), how many each class has.
     """
 
     points: Tensor
-    _origin: Tensor
+    counts: Tensor
+    _origins: Tensor
     _axes: Tensor
     _columns: Tensor
     _lengths: Tensor
+    _first: Tensor
 
     def __init__(self, channels: int, centers: int) -> None:
         super().__init__()
+        self.most = centers
         self.register_buffer("points", torch.zeros(centers, channels))
-        for name, shape in (
-            ("_origin", (channels,)),
-            ("_axes", (channels, channels)),
-            ("_columns", (channels, centers)),
-            ("_lengths", (centers,)),
-        ):
-            self.register_buffer(name, torch.zeros(shape), persistent=False)
+        self.register_buffer("counts", torch.tensor([centers]))
+        for name in ("_origins", "_axes", "_columns", "_lengths", "_first"):
+            self.register_buffer(name, torch.empty(0), persistent=False)
+        self._index()
+        let_grow(self, points=0, counts=0)
         self.register_load_state_dict_post_hook(_index_loaded)  # type: ignore[no-untyped-call] # torch's gap
 
     @torch.no_grad()
-    def fit(self, features: Float[Tensor, "n C"], seed: int) -> None:
-        """Find the centers among features of normal locations.
+    def find(self, features: Float[Tensor, "n C"], seed: int) -> Float[Tensor, "K C"]:
+        """Centers among features of normal locations of one class.
 
         A center of few locations would lie on them, and normal pictures to come would be far from
-        it. So there are at most as many centers as there are times ``SAMPLE`` locations; where that
-        is fewer than K, some are there twice.
+        it. So there are at most as many centers as there are times ``SAMPLE`` locations.
         """
-        count = max(1, min(len(self.points), len(features) // SAMPLE))
+        count = max(1, min(self.most, len(features) // SAMPLE))
         cover = farthest_points(features, min(len(features), _COVER * count), seed=seed)
-        found = k_means(cover, count, seed=seed, steps=10)
-        self.place(found.repeat(-(-len(self.points) // count), 1)[: len(self.points)])
+        return k_means(cover, count, seed=seed, steps=10)
 
-    def place(self, points: Float[Tensor, "K C"]) -> None:
-        """Take these centers."""
-        self.points.copy_(points)
+    def place(self, *classes: Float[Tensor, "_ C"]) -> None:
+        """Take these centers, those of a class together."""
+        device = self.points.device
+        self.points = torch.cat(classes).to(device)
+        self.counts = torch.tensor([len(points) for points in classes], device=device)
         self._index()
 
     def _index(self) -> None:
         """What the search needs of the centers: |x - c|^2 - |x|^2 = |c|^2 - 2 x'c, along axes.
 
-        Both are seen from the mean of the centers, where the two terms cancel less. The principal
-        axes are turned at random, so that centers vary alike along each of them: 8 bits need that.
+        Both are seen from the mean of the class's centers, where the two terms cancel less. All
+        classes get as many columns; those that stand for no center are nearest to nothing.
         """
-        device, points = self.points.device, self.points.cpu().double()
-        origin = points.mean(dim=0)
-        variance, axes = torch.linalg.eigh((points - origin).T @ (points - origin))
-        left_out = int((variance.cumsum(0) <= (1 - _VARIANCE) * variance.sum()).sum())
-        steps = max(1, -(-(len(variance) - left_out) // _STEP))  # one where all centers are equal
-        kept = min(steps * _STEP, len(variance))
-        generator = torch.Generator().manual_seed(0)
-        turn = torch.linalg.qr(torch.randn(kept, kept, generator=generator).to(axes)).Q
-        axes = axes[:, len(variance) - kept :] @ turn
-        along = (points - origin) @ axes
-        lengths = along.square().sum(dim=1)
-        self._origin, self._axes, self._columns, self._lengths = (
-            value.float().to(device) for value in (origin, axes, -2 * along.T, lengths)
+        device, counts = self.points.device, self.counts.tolist()
+        classes = torch.split(self.points.cpu().double(), counts)
+        origins = torch.stack([points.mean(dim=0) for points in classes])
+        inside = [points - origin for points, origin in zip(classes, origins, strict=True)]
+        axes = _principal_axes(torch.cat(inside))
+        width = max(counts) if max(counts) <= _GROUP else -(-max(counts) // _GROUP) * _GROUP
+        columns = axes.new_zeros(len(classes), axes.shape[1], width)
+        lengths = axes.new_full((len(classes), width), torch.inf)
+        for row, points in enumerate(inside):
+            columns[row, :, : len(points)] = -2 * (points @ axes).T
+            lengths[row, : len(points)] = (points @ axes).square().sum(dim=1)
+        self._origins, self._axes, self._columns, self._lengths = (
+            value.float().to(device) for value in (origins, axes, columns, lengths)
         )
+        self._first = (self.counts.cumsum(0) - self.counts).to(device)
 
     @in_full_precision
-    def forward(self, features: Level) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
-        """Index of the nearest center, and the distance to it."""
-        vectors = features.flatten(2).mT.flatten(0, 1)
-        along = (vectors - self._origin) @ self._axes
-        # One picture after the other, as all distances of a batch would fill the memory; an export
-        # is for any number of pictures, so it takes them at once.
-        size = features.shape[2] * features.shape[3]
-        parts = [along] if torch.compiler.is_exporting() else torch.split(along, size)
-        nearest = torch.cat(
-            [_lowest(torch.addmm(self._lengths, part, self._columns)) for part in parts]
-        )
-        distance = (vectors - self.points[nearest]).square().sum(dim=1).sqrt()
+    def forward(
+        self, features: Level, classes: Int[Tensor, " B"] | None = None
+    ) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
+        """Index among all ``points`` of the nearest center, and the distance to it.
+
+        Args:
+            features: (B, C, H, W).
+            classes: whose centers each picture is measured against; by default the first one's.
+        """
+        if classes is None:
+            classes = torch.zeros(features.shape[0], dtype=torch.long, device=features.device)
+        vectors = features.flatten(2).mT
+        along = (vectors - self._origins[classes][:, None]) @ self._axes
+        nearest = self._search(along, classes) + self._first[classes][:, None]
+        distance = (vectors - self.points[nearest]).square().sum(dim=2).sqrt()
         shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
         return nearest.view(shape), distance.view(shape)
 
+    def _search(
+        self, along: Float[Tensor, "B N Q"], classes: Int[Tensor, " B"]
+    ) -> Int[Tensor, "B N"]:
+        """Which of its class's centers each location is nearest to."""
+        if torch.compiler.is_exporting():  # for any number of pictures, so it takes them at once
+            apart = self._lengths[classes][:, None] + along @ self._columns[classes]
+            return _lowest(apart.flatten(0, 1)).view(along.shape[:2])
+        # One picture after the other, as all distances of a batch would fill the memory.
+        found = [
+            _lowest(torch.addmm(self._lengths[one], part, self._columns[one]))
+            for one, part in zip(classes.tolist(), along, strict=True)
+        ]
+        return torch.stack(found)
+
+
+def _principal_axes(inside: Float[Tensor, "N C"]) -> Float[Tensor, "C Q"]:
+    """Those along which vectors of mean zero have nearly all of their variance, turned at random.
+
+    So they vary alike along each of them: 8 bits need that.
+    """
+    variance, axes = torch.linalg.eigh(inside.T @ inside)
+    left_out = int((variance.cumsum(0) <= (1 - _VARIANCE) * variance.sum()).sum())
+    steps = max(1, -(-(len(variance) - left_out) // _STEP))  # one where all vectors are equal
+    kept = min(steps * _STEP, len(variance))
+    generator = torch.Generator().manual_seed(0)
+    turn = torch.linalg.qr(torch.randn(kept, kept, generator=generator).to(axes)).Q
+    turned: Tensor = axes[:, len(variance) - kept :] @ turn
+    return turned
+
 
 def _index_loaded(centers: NormalityCenters, _: object) -> None:
+    total, counts = len(centers.points), centers.counts.tolist()
+    if min(counts, default=0) < 1 or sum(counts) != total:
+        raise RuntimeError(f"normality centers\nclasses have {counts} centers, {total} in all")
     centers._index()
 
 
 def _lowest(x: Float[Tensor, "N K"]) -> Int[Tensor, " N"]:
     """Which one of each row is lowest: of groups first, as minima are faster than their places."""
-    size = math.gcd(x.shape[1], 64)
+    size = math.gcd(x.shape[1], _GROUP)
     groups = x.view(x.shape[0], -1, size)
     group = groups.amin(dim=2).argmin(dim=1, keepdim=True)
     inside = groups.gather(1, group[..., None].expand(-1, 1, size))[:, 0]
