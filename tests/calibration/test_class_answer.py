@@ -36,6 +36,20 @@ def test_each_class_is_near_to_itself_and_far_from_the_other(answer) -> None:
         assert (distances.argmin(axis=1) == own).mean() > 0.99
 
 
+def test_discriminants_decide_as_the_distances_do() -> None:
+    parts = [drawn(seed, 100, shift) for seed, shift in ((0, 0.0), (1, 2.0), (2, 30.0))]
+    answer = fit_class_answer(np.concatenate(parts), ["a"] * 100 + ["b"] * 100 + ["c"] * 100)
+    weights, biases = answer.discriminants()
+    new = np.concatenate([drawn(seed, 50, shift) for seed in (3, 4) for shift in (-5.0, 1.1, 70.0)])
+    shown = new.astype(np.float64) @ weights + biases
+    distances = answer.distances(new)
+    assert np.array_equal(shown.argmax(axis=1), distances.argmin(axis=1))
+    assert set(shown.argmax(axis=1)) == {0, 1, 2}
+    # their difference between two classes is half of that of the squared distances
+    apart = 12 * (distances[:, 0] - distances[:, 2]) / 2
+    np.testing.assert_allclose(shown[:, 2] - shown[:, 0], apart, rtol=1e-6)
+
+
 def test_units_of_the_channels_do_not_matter(answer) -> None:
     scale = np.logspace(-3, 2, 12).astype(np.float32)
     statistics = np.concatenate([drawn(0, 200, 0.0), drawn(1, 150, 12.0)])

@@ -19,7 +19,6 @@ from snlad.deploy.graph import (
     bears_bfloat16,
     handed_on,
     is_of,
-    is_search,
     to_openvino,
 )
 from snlad.deploy.quantise import quantise
@@ -75,7 +74,6 @@ def test_the_name_of_a_node_says_whose_it_is(graph) -> None:
     assert any(is_of(node, STUDENT) for node in convolutions)
     assert not any(is_of(node, TEACHER, STUDENT) for node in nodes if node.op_type == "TopK")
     assert [len(handed_on(nodes, is_in)) for is_in in (is_teacher, is_student)] == [3, 3]  # levels
-    assert sum(map(is_search, nodes)) == 2  # coarse and fine centers
 
 
 def test_what_does_not_bear_eight_bits_keeps_more(graph, quantised) -> None:
@@ -94,7 +92,7 @@ def test_what_does_not_bear_eight_bits_keeps_more(graph, quantised) -> None:
         if node.name not in early and ".se." not in node.name:
             assert node.name in eight
     taken = [node for node in nodes if ranged & set(node.input)]
-    assert all(is_of(node, TEACHER, STUDENT) or is_search(node) for node in taken)
+    assert all(is_of(node, TEACHER, STUDENT) for node in taken)
 
 
 def test_a_quantised_graph_takes_any_number_and_says_nearly_the_same(

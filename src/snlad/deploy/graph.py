@@ -99,11 +99,6 @@ def is_of(node: "onnx.NodeProto", *modules: str) -> bool:
     return node.name.startswith(tuple(f"{one}{end}" for one in modules for end in "./"))
 
 
-def is_search(node: "onnx.NodeProto") -> bool:
-    """Whether a node is the product of features and normality centers that finds the nearest."""
-    return node.op_type == "Gemm" and is_of(node, "detector.maps.coarse", "detector.maps.fine")
-
-
 def bears_bfloat16(node: "onnx.NodeProto") -> bool:
     """Whether a node is of the student before its heads, whose outputs are what is compared."""
     return is_of(node, STUDENT) and not is_of(node, f"{STUDENT}.heads")

@@ -2,8 +2,7 @@
 
 The student bears it, and the teacher from its finest level on. What comes before does not: eight
 bits of a picture lose the faint grain that tells one place of a dark part from another. Nor do the
-maps, which are differences of large numbers; but which center is nearest does, as the distance to
-it is computed apart.
+maps, which are differences of large numbers.
 """
 
 import io
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float32
 
-from snlad.deploy.graph import STUDENT, TEACHER, handed_on, is_of, is_search
+from snlad.deploy.graph import STUDENT, TEACHER, handed_on, is_of
 from snlad.runtime.sessions import INPUT
 from snlad.runtime.silence import silence
 
@@ -42,12 +41,11 @@ def quantise(model: bytes, images: Iterable[Float32[np.ndarray, "1 3 H W"]], cou
     nncf.set_log_level(logging.ERROR)
     whole = onnx.load_model_from_string(model)
     nodes = whole.graph.node
-    searched = [node.output[0] for node in nodes if is_search(node)]
     extractor = onnx.utils.Extractor(whole)
-    part = extractor.extract_model([INPUT], handed_on(nodes, _is_network) + searched)
+    part = extractor.extract_model([INPUT], handed_on(nodes, _is_network))
     finest = extractor.extract_model([INPUT], handed_on(nodes, _is_teacher)[:1])
     spared = {node.name for node in finest.graph.node} | {
-        node.name for node in part.graph.node if not (_is_network(node) or is_search(node))
+        node.name for node in part.graph.node if not _is_network(node)
     }
     with redirect_stdout(io.StringIO()):  # bars of its own
         quantised = nncf.quantize(

@@ -128,8 +128,8 @@ class NormalityCenters(nn.Module):
         if classes is None:
             classes = torch.zeros(features.shape[0], dtype=torch.long, device=features.device)
         vectors = features.flatten(2).mT
-        along = (vectors - self._origins[classes][:, None]) @ self._axes
-        nearest = self._search(along, classes) + self._first[classes][:, None]
+        along = (vectors - self._origins.index_select(0, classes)[:, None]) @ self._axes
+        nearest = self._search(along, classes) + self._first.index_select(0, classes)[:, None]
         distance = (vectors - self.points[nearest]).square().sum(dim=2).sqrt()
         shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
         return nearest.view(shape), distance.view(shape)
@@ -139,7 +139,8 @@ class NormalityCenters(nn.Module):
     ) -> Int[Tensor, "B N"]:
         """Which of its class's centers each location is nearest to."""
         if torch.compiler.is_exporting():  # for any number of pictures, so it takes them at once
-            apart = self._lengths[classes][:, None] + along @ self._columns[classes]
+            apart = along @ self._columns.index_select(0, classes)
+            apart = apart + self._lengths.index_select(0, classes)[:, None]
             return _lowest(apart.flatten(0, 1)).view(along.shape[:2])
         # One picture after the other, as all distances of a batch would fill the memory.
         found = [
@@ -150,18 +151,12 @@ class NormalityCenters(nn.Module):
 
 
 def _principal_axes(inside: Float[Tensor, "N C"]) -> Float[Tensor, "C Q"]:
-    """Those along which vectors of mean zero have nearly all of their variance, turned at random.
-
-    So they vary alike along each of them: 8 bits need that.
-    """
+    """Those along which vectors of mean zero have nearly all of their variance."""
     variance, axes = torch.linalg.eigh(inside.T @ inside)
     left_out = int((variance.cumsum(0) <= (1 - _VARIANCE) * variance.sum()).sum())
     steps = max(1, -(-(len(variance) - left_out) // _STEP))  # one where all vectors are equal
-    kept = min(steps * _STEP, len(variance))
-    generator = torch.Generator().manual_seed(0)
-    turn = torch.linalg.qr(torch.randn(kept, kept, generator=generator).to(axes)).Q
-    turned: Tensor = axes[:, len(variance) - kept :] @ turn
-    return turned
+    kept: Tensor = axes[:, -steps * _STEP :]
+    return kept
 
 
 def _index_loaded(centers: NormalityCenters, _: object) -> None:
