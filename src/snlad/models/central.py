@@ -1,9 +1,11 @@
 """Central maps: residuals in units of what is usual near the normality centers around them.
 
 A student rebuilds some places worse than others, normal as they are: an edge, a print, the grain of
-a cast part. So each of K centers of the teacher's normal features (``snlad.models.normality``)
-aggregates the residuals of the normal locations that are nearest to it: their mean m_k and spread
-s_k, for every level of every residual. A location i then shows
+a cast part. So each center of the teacher's normal features (``snlad.models.normality``) aggregates
+the residuals of the normal locations that are nearest to it: their mean m_k and spread s_k, for
+every level of every residual. Each class has centers of its own, and a picture is measured against
+those of the class that it looks like, whatever it is: what is normal in one class excuses nothing
+in another. A location i then shows
 
     max(0, (r_i - m_i) / (s_i + s)),    s the mean of all s_k that have locations,
 

@@ -1,8 +1,8 @@
-"""Normality centers: what the teacher's features of normal pictures are like, in K vectors.
+"""Normality centers: what the teacher's features of a class's normal pictures are like.
 
 A farthest-point coreset of many normal features covers what is rare as well as what is frequent,
-and k-means of the coreset makes centers of it: a class of thirty pictures, or the one hole of a
-large plate, has centers of its own. So has dirt that many training pictures show.
+and k-means of the coreset makes centers of it: the one hole of a large plate has centers of its
+own. So has dirt that many training pictures show.
 
 Sources: farthest points as PatchCore takes them (arXiv 2106.08265, 3.2); that k-means then tells
 the common from the odd is ours.
