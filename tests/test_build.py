@@ -151,7 +151,7 @@ def test_central_maps_belong_to_snl(make, method):
     assert isinstance(maps, CentralMaps) == method.endswith("-snl")
     if isinstance(maps, CentralMaps):
         assert maps.names == ("feature", "center")
-        assert maps.coarse.points.shape == (2048, 11)
+        assert maps.coarse.points.shape == (4096, 11)
 
 
 def test_levels_of_the_feature_map_are_summed_or_multiplied(make):

@@ -97,7 +97,7 @@ class MapsConfig(Section):
         if not (self.feature or self.affinity or self.center_distance):
             raise ValueError("no map is left; switch feature, affinity or center_distance on")
         if self.center_distance and not self.centers:
-            raise ValueError("center_distance needs centers; give maps.centers, 2048 for example")
+            raise ValueError("center_distance needs centers; give maps.centers, 4096 for example")
         if self.centers and "product" in (self.levels, self.combine):
             raise ValueError(
                 "with centers a usual place is near 0, so products mean nothing; use sums"
