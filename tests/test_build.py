@@ -95,17 +95,16 @@ def test_bottleneck_and_decoder_are_as_deep_as_asked(make):
         assert {len(stage) for stage in (student.bottleneck, *student.decoder)} == {expected}
 
 
-@pytest.mark.parametrize("reading", ["residual", "projection", "locations"])
 @pytest.mark.parametrize("method", ["fd-snl", "rd-snl"])
-def test_every_reading_of_cram_fits_both_students(make, method, reading):
-    config = make(method, cram={"reading": reading, "centers": 4})
+def test_cram_fits_both_students(make, method):
+    config = make(method, cram=CRAM)
     teacher = build_teacher(config)
     student = build_student(config, teacher)
     images = torch.rand(2, 3, 64, 64)
     levels = teacher(images)
     shapes = [level.shape for level in student(images, levels)]
     assert shapes == [level.shape for level in levels]
-    assert {cram.reading for cram in crams(student)} == {reading}
+    assert {len(cram.centers) for cram in crams(student)} == {4}
 
 
 @pytest.mark.parametrize("term", ["flattened", "channel", "spatial", "intra", "inter"])

@@ -42,7 +42,7 @@ class StudentConfig(Section):
 class CramConfig(Section):
     """The central residual aggregation module."""
 
-    reading: Literal["none", "residual", "projection", "locations"] = "none"
+    reading: Literal["none", "residual"] = "none"
     centers: int = Field(64, ge=2, le=4096)
     initialisation: Literal["k-means", "random"] = "k-means"
     placement: Literal["auto", "bottleneck", "levels", "both"] = "auto"

@@ -236,7 +236,7 @@ OTHER = {
     ("student", "distillation"): "forward",
     ("student", "bottleneck_channels"): 9,
     ("student", "blocks"): 3,
-    ("cram", "reading"): "locations",
+    ("cram", "reading"): "residual",
     ("cram", "initialisation"): "random",
     ("cram", "placement"): "levels",
     ("loss", "easy_share"): 0.3,
