@@ -95,17 +95,16 @@ def test_bottleneck_and_decoder_are_as_deep_as_asked(make):
         assert {len(stage) for stage in (student.bottleneck, *student.decoder)} == {expected}
 
 
-@pytest.mark.parametrize("reading", ["residual", "projection", "locations"])
 @pytest.mark.parametrize("method", ["fd-snl", "rd-snl"])
-def test_every_reading_of_cram_fits_both_students(make, method, reading):
-    config = make(method, cram={"reading": reading, "centers": 4})
+def test_cram_fits_both_students(make, method):
+    config = make(method, cram=CRAM)
     teacher = build_teacher(config)
     student = build_student(config, teacher)
     images = torch.rand(2, 3, 64, 64)
     levels = teacher(images)
     shapes = [level.shape for level in student(images, levels)]
     assert shapes == [level.shape for level in levels]
-    assert {cram.reading for cram in crams(student)} == {reading}
+    assert {len(cram.centers) for cram in crams(student)} == {4}
 
 
 @pytest.mark.parametrize("term", ["flattened", "channel", "spatial", "intra", "inter"])
@@ -121,28 +120,6 @@ def test_a_weight_scales_its_term(make):
     levels, others = [torch.rand(2, 5, 4, 4)], [torch.rand(2, 5, 4, 4)]
     once, thrice = (build_loss(make(loss={"channel": w}))(levels, others) for w in (1.0, 3.0))
     torch.testing.assert_close(thrice["channel"], 3 * once["channel"])
-
-
-@pytest.mark.parametrize(
-    ("key", "choices"),
-    [("spatial_reading", ("kl", "cosine")), ("inter_reading", ("images", "networks"))],
-)
-def test_both_readings_of_a_loss_can_be_chosen(make, key, choices):
-    levels, others = [torch.rand(2, 5, 4, 4)], [torch.rand(2, 5, 4, 4)]
-    term = key.removesuffix("_reading")
-    first, second = (
-        build_loss(make(loss={term: 1.0, key: c}))(levels, others)[term] for c in choices
-    )
-    assert float(first) != pytest.approx(float(second))
-
-
-def test_temperature_reaches_the_kl_reading(make):
-    levels, others = [torch.rand(2, 5, 4, 4)], [torch.rand(2, 5, 4, 4)]
-    values = [
-        build_loss(make(loss={"spatial_reading": "kl", "temperature": t}))(levels, others)
-        for t in (0.1, 1.0)
-    ]
-    assert float(values[0]["spatial"]) != pytest.approx(float(values[1]["spatial"]))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -176,7 +153,7 @@ def test_aligned_corners_reach_the_maps(make):
 
 
 @pytest.mark.parametrize("score", ["top", "max"])
-@pytest.mark.parametrize("combine", ["sum", "scaled-sum", "product"])
+@pytest.mark.parametrize("combine", ["sum", "scaled-sum"])
 def test_inference_settings_reach_the_detector(make, combine, score):
     detector = build_detector(
         make("rd", maps={"combine": combine, "score": score, "sigma_px": 2.0})

@@ -55,7 +55,7 @@ def test_snl_names_itself_as_our_reading_with_its_digest():
 def test_the_readings_digest_follows_readings_and_ignores_the_rest():
     base = make_config("rd-snl")
     assert make_config("rd-snl", seed=7, train={"steps": 3}).readings_digest == base.readings_digest
-    other = make_config("rd-snl", loss={"inter_reading": "networks"})
+    other = make_config("rd-snl", cram={"reading": "residual"})
     assert other.readings_digest != base.readings_digest
 
 

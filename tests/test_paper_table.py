@@ -18,7 +18,11 @@ from snlad.models import cram
 
 ROOT = Path(__file__).parents[1]
 PAPER = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
-DEVIATIONS = (ROOT / "docs" / "deviations.md").read_text(encoding="utf-8")
+DEVIATIONS, _, DECIDED = (
+    (ROOT / "docs" / "deviations.md")
+    .read_text(encoding="utf-8")
+    .partition("## Decided by measurement\n")
+)
 
 FUNCTIONS = sorted(set(re.findall(r"`(snlad\.[\w.]+)`", PAPER)))
 TESTS = sorted(set(re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAPER)))
@@ -98,6 +102,16 @@ def test_every_question_has_a_key_or_names_the_function_that_fixes_it() -> None:
     assert len(FIXED) >= 8
 
 
+def test_every_decision_names_what_was_tried_what_was_chosen_and_its_numbers() -> None:
+    assert len(rows(DECIDED)) >= 4
+    for question, tried, chosen, why in rows(DECIDED):
+        assert question.endswith("?"), question
+        assert len(tried.split(";")) > 1, question
+        assert chosen.split(",")[0] in (choice.strip() for choice in tried.split(";")), question
+        assert len(re.findall(r"\b0\.\d{3}\b", why)) >= 2, question
+    assert "`study-1`" in DECIDED
+
+
 def test_the_fixed_numbers_are_those_of_the_code() -> None:
     in_force = dict(FIXED)
     entropy = in_force["snlad.models.cram.initialise_centers"]
@@ -117,7 +131,7 @@ def test_the_fixed_numbers_are_those_of_the_code() -> None:
         ("student", {"dropout": 0.5}),
         ("cram", {"centers": 7}),
         ("loss", {"intra": 0.7}),
-        ("loss", {"temperature": 2.0}),
+        ("loss", {"easy_share": 0.2}),
         ("maps", {"sigma_px": 7.0}),
     ],
 )

@@ -4,10 +4,9 @@ The affinity of one image is A = X'X, where the columns of X (C x N) are the fea
 N locations, each of length one. With D = S - T and P = S + T every sum of squares of affinity
 differences is a sum over C x C matrices, exactly, and nothing cancels when S is close to T:
 
-    ||S'S - T'T||^2               = 1/2 [ <DD', PP'> + tr((DP')^2) ]
-    the same over all image pairs = 1/2 [ <sum DD', sum PP'> + tr((sum DP')^2) ]
-    ||T'S - T'T||^2               = <DD', TT'>
-    row i of S'S - T'T            = d_i'(SS')d_i + t_i'(DD')t_i + 2 d_i'(SD')t_i
+    ||S'S - T'T||^2     = 1/2 [ <DD', PP'> + tr((DP')^2) ]
+    ||T'S - T'T||^2     = <DD', TT'>
+    row i of S'S - T'T  = d_i'(SS')d_i + t_i'(DD')t_i + 2 d_i'(SD')t_i
 
 Where N <= C the direct form S'S - T'T = (D'P + P'D) / 2 is smaller and is used instead.
 """
@@ -117,33 +116,16 @@ def squared_difference_within(teacher: Level, student: Level) -> Float[Tensor, "
     t, d = _columns(teacher, student)
     if t.shape[2] <= t.shape[1]:
         return _affinity_difference(t, d).square().sum((1, 2))
-    return _squared_difference(*_second_moments(t, d))
-
-
-@in_full_precision
-def squared_difference_across_images(teacher: Level, student: Level) -> Float[Tensor, ""]:
-    """Sum (S_a'S_b - T_a'T_b)^2 over entries and ordered pairs a != b of images; at least 0.
-
-    Source: identity 2 of the module docstring, less its pairs a = b; ours.
-    """
-    if teacher.shape[0] == 1:
-        return (student * 0).sum()
-    t, d = _columns(teacher, student)
-    images, channels, locations = t.shape
-    if images * locations <= channels:
-        t, d = (x.transpose(0, 1).flatten(1)[None] for x in (t, d))
-        image = torch.arange(images, device=t.device).repeat_interleave(locations)
-        return (_affinity_difference(t, d).square() * (image[:, None] != image)).sum()
-    moments = _second_moments(t, d)
-    together = _squared_difference(*(m.sum(0, keepdim=True) for m in moments)).sum()
-    return (together - _squared_difference(*moments).sum()).clamp_min(0)
+    p = 2 * t + d
+    dd, pp, dp = d @ d.mT, p @ p.mT, d @ p.mT
+    return ((dd * pp + dp * dp.mT).sum((1, 2)) / 2).clamp_min(0)
 
 
 @in_full_precision
 def squared_difference_across_networks(teacher: Level, student: Level) -> Float[Tensor, " B"]:
     """Sum (T'S - T'T)^2 over the N x N entries of each image; at least 0.
 
-    Source: identity 3 of the module docstring; ours.
+    Source: identity 2 of the module docstring; ours.
     """
     t, d = _columns(teacher, student)
     if t.shape[2] <= t.shape[1]:
@@ -155,7 +137,7 @@ def squared_difference_across_networks(teacher: Level, student: Level) -> Float[
 def row_squared_difference(teacher: Level, student: Level) -> Float[Tensor, "B N"]:
     """Sum (A_S - A_T)_ij^2 over j for each location i, locations in row-major order; at least 0.
 
-    Source: identity 4 of the module docstring; ours.
+    Source: identity 3 of the module docstring; ours.
     """
     t, d = _columns(teacher, student)
     if t.shape[2] <= t.shape[1]:
@@ -191,16 +173,3 @@ def _affinity_difference(
 ) -> Float[Tensor, "B N N"]:
     half = d.mT @ (2 * t + d) / 2
     return half + half.mT
-
-
-def _second_moments(
-    t: Float[Tensor, "B C N"], d: Float[Tensor, "B C N"]
-) -> tuple[Float[Tensor, "B C C"], Float[Tensor, "B C C"], Float[Tensor, "B C C"]]:
-    p = 2 * t + d
-    return d @ d.mT, p @ p.mT, d @ p.mT
-
-
-def _squared_difference(
-    dd: Float[Tensor, "B C C"], pp: Float[Tensor, "B C C"], dp: Float[Tensor, "B C C"]
-) -> Float[Tensor, " B"]:
-    return ((dd * pp + dp * dp.mT).sum((1, 2)) / 2).clamp_min(0)

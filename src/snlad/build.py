@@ -106,5 +106,4 @@ def _bottleneck_cram(config: Config, channels: int) -> Cram | None:
 
 
 def _build_cram(config: Config, channels: int) -> Cram:
-    assert config.cram.reading != "none"
-    return Cram(channels, config.cram.centers, config.cram.reading)
+    return Cram(channels, config.cram.centers)

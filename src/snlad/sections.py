@@ -42,7 +42,7 @@ class StudentConfig(Section):
 class CramConfig(Section):
     """The central residual aggregation module."""
 
-    reading: Literal["none", "residual", "projection", "locations"] = "none"
+    reading: Literal["none", "residual"] = "none"
     centers: int = Field(64, ge=2, le=4096)
     initialisation: Literal["k-means", "random"] = "k-means"
     placement: Literal["auto", "bottleneck", "levels", "both"] = "auto"
@@ -50,16 +50,13 @@ class CramConfig(Section):
 
 
 class LossConfig(Section):
-    """Weights and readings of the distillation terms; a term of weight 0 is not computed."""
+    """Weights of the distillation terms; a term of weight 0 is not computed."""
 
     flattened: float = Field(0.0, ge=0.0)
     channel: float = Field(0.0, ge=0.0)
     spatial: float = Field(0.0, ge=0.0)
     intra: float = Field(0.0, ge=0.0)
     inter: float = Field(0.0, ge=0.0)
-    spatial_reading: Literal["kl", "cosine"] = "cosine"
-    temperature: float = Field(1.0, gt=0.0)
-    inter_reading: Literal["images", "networks"] = "images"
     easy_share: float = Field(0.0, ge=0.0, lt=1.0)
     """Of all locations, the easiest: a tenth of their gradient remains (loose loss)."""
 
@@ -79,7 +76,7 @@ class MapsConfig(Section):
     """Show where their relations to all other locations differ."""
     levels: Literal["sum", "product"] = "sum"
     align_corners: bool = True
-    combine: Literal["sum", "scaled-sum", "product"] = "sum"
+    combine: Literal["sum", "scaled-sum"] = "sum"
     centers: int = Field(0, ge=0, le=65536)
     """Normality centers that residuals are measured against; 0 takes residuals as they are."""
     centers_of_class: bool = False
@@ -98,9 +95,9 @@ class MapsConfig(Section):
             raise ValueError("no map is left; switch feature, affinity or center_distance on")
         if self.center_distance and not self.centers:
             raise ValueError("center_distance needs centers; give maps.centers, 4096 for example")
-        if self.centers and "product" in (self.levels, self.combine):
+        if self.centers and self.levels == "product":
             raise ValueError(
-                "with centers a usual place is near 0, so products mean nothing; use sums"
+                "with centers a usual place is near 0, so products of levels mean nothing; use sums"
             )
         return self
 

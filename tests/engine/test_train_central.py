@@ -72,7 +72,6 @@ def test_maps_of_the_users_own_take_the_place_of_central_ones(settings, shared_d
     [
         ({"center_distance": True}, "needs centers"),
         ({"centers": 4, "levels": "product"}, "use sums"),
-        ({"centers": 4, "combine": "product"}, "use sums"),
         ({"centers": -1}, "maps.centers"),
     ],
 )

@@ -30,8 +30,5 @@ def nothing() -> LossWeights:
         spatial=0.0,
         intra=0.0,
         inter=0.0,
-        spatial_reading="kl",
-        temperature=1.0,
-        inter_reading="images",
         easy_share=0.0,
     )

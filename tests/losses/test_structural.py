@@ -10,24 +10,17 @@ from snlad.errors import TrainingError
 from snlad.losses import structural
 from snlad.losses.channel import channel_distillation
 from snlad.losses.flattened import flattened_cosine
-from snlad.losses.inter_affinity import inter_affinity_across_images, inter_affinity_across_networks
+from snlad.losses.inter_affinity import inter_affinity
 from snlad.losses.intra_affinity import intra_affinity
-from snlad.losses.spatial import spatial_cosine, spatial_kl
+from snlad.losses.spatial import spatial_distillation
 from snlad.losses.structural import LossWeights, structural_loss
 
-READINGS = [
-    ("flattened", {}, flattened_cosine),
-    ("channel", {}, channel_distillation),
-    ("spatial", {"spatial_reading": "kl"}, spatial_kl),
-    (
-        "spatial",
-        {"spatial_reading": "kl", "temperature": 2.0},
-        lambda t, s: spatial_kl(t, s, 2.0),
-    ),
-    ("spatial", {"spatial_reading": "cosine"}, spatial_cosine),
-    ("intra", {}, intra_affinity),
-    ("inter", {"inter_reading": "images"}, inter_affinity_across_images),
-    ("inter", {"inter_reading": "networks"}, inter_affinity_across_networks),
+TERMS = [
+    ("flattened", flattened_cosine),
+    ("channel", channel_distillation),
+    ("spatial", spatial_distillation),
+    ("intra", intra_affinity),
+    ("inter", inter_affinity),
 ]
 
 
@@ -37,12 +30,11 @@ def pyramids(levels):
     return [fine[0], coarse[0]], [fine[1], coarse[1]]
 
 
-@pytest.mark.parametrize(("name", "reading", "loss"), READINGS)
-def test_a_term_is_its_weight_times_its_reading_summed_over_levels(
-    pyramids, name, reading, loss, nothing
+@pytest.mark.parametrize(("name", "loss"), TERMS)
+def test_a_term_is_its_weight_times_its_loss_summed_over_levels(
+    pyramids, name, loss, nothing
 ) -> None:
-    weights = dataclasses.replace(nothing, **{name: 0.25}, **reading)
-    terms = structural_loss(*pyramids, weights)
+    terms = structural_loss(*pyramids, dataclasses.replace(nothing, **{name: 0.25}))
     expected = 0.25 * sum(loss(t, s) for t, s in zip(*pyramids, strict=True))
     assert list(terms) == [name]
     torch.testing.assert_close(terms[name], expected)
@@ -64,7 +56,7 @@ def test_a_term_of_weight_zero_is_never_computed(pyramids, monkeypatch, nothing)
         raise AssertionError("computed although its weight is 0")
 
     monkeypatch.setattr(structural, "intra_affinity", explode)
-    monkeypatch.setattr(structural, "inter_affinity_across_images", explode)
+    monkeypatch.setattr(structural, "inter_affinity", explode)
     assert list(structural_loss(*pyramids, dataclasses.replace(nothing, channel=1.0))) == [
         "channel"
     ]
@@ -88,9 +80,9 @@ def test_a_student_of_other_shapes_is_refused_with_both_shapes(
         structural_loss(teacher, student, dataclasses.replace(nothing, channel=1.0))
 
 
-# A default here once disagreed with the configuration's: the reading is named by who asks.
+# A default here once disagreed with the configuration's: every value is named by who asks.
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(LossWeights)])
-def test_no_weight_and_no_reading_has_a_default(field: str, nothing) -> None:
+def test_no_weight_has_a_default(field: str, nothing) -> None:
     given = dataclasses.asdict(nothing)
     del given[field]
     with pytest.raises(TypeError, match=field):
@@ -98,7 +90,7 @@ def test_no_weight_and_no_reading_has_a_default(field: str, nothing) -> None:
 
 
 @pytest.mark.parametrize("method", ["fd", "rd", "fd-snl", "rd-snl"])
-def test_the_configuration_names_every_weight_and_reading(method: str) -> None:
+def test_the_configuration_names_every_weight(method: str) -> None:
     settings = make_config(method).loss.model_dump()
     assert dataclasses.asdict(LossWeights(**settings)) == settings
 

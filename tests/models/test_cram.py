@@ -1,4 +1,4 @@
-"""CRAM: assignments, three readings of the aggregation, and the start of the centers."""
+"""CRAM: assignments, the aggregation, and the start of the centers."""
 
 from math import exp, log
 
@@ -6,20 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from snlad.affinity import LENGTH_EPS
 from snlad.errors import ConfigError, TrainingError
 from snlad.models import cram as cram_module
 from snlad.models.cram import (
     Cram,
-    aggregate_over_locations,
     assign,
     initialise_centers,
     normalised_entropy,
     project_on_centers,
     squared_distances,
 )
-
-READINGS = ["residual", "projection", "locations"]
 
 # One image of two locations, x_1 = (0, 0), x_2 = (3, 4); centers (0, 0) and (3, 0).
 X = torch.tensor([[[[0.0, 3.0]], [[0.0, 4.0]]]])
@@ -67,32 +63,25 @@ def test_assignment_by_hand() -> None:
 
 
 def test_a_module_assigns_with_the_exponent_of_its_log_beta() -> None:
-    module = Cram(2, 2, "residual")
+    module = Cram(2, 2)
     with torch.no_grad():
         module.centers.copy_(CENTERS)
         module.log_beta.copy_(torch.tensor([0.1, 0.2]).log())
     torch.testing.assert_close(module.assignment(X), assign(X, CENTERS, torch.tensor([0.1, 0.2])))
 
 
-def test_projection_and_aggregation_equal_loops_over_residuals() -> None:
+def test_projection_equals_a_loop_over_residuals() -> None:
     x = torch.randn(2, 3, 2, 2, dtype=torch.float64)
     centers = torch.randn(4, 3, dtype=torch.float64)
     assignment = assign(x, centers, torch.rand(4, dtype=torch.float64) + 0.1)
     projected = project_on_centers(assignment, centers)
-    aggregated = aggregate_over_locations(x, assignment, centers)
     for b in range(2):
-        vectors = torch.zeros(4, 3, dtype=torch.float64)
         for y in range(2):
             for z in range(2):
                 residual = torch.zeros(3, dtype=torch.float64)
                 for k in range(4):
-                    r = x[b, :, y, z] - centers[k]
-                    residual += assignment[b, k, y, z] * r
-                    vectors[k] += assignment[b, k, y, z] * r
+                    residual += assignment[b, k, y, z] * (x[b, :, y, z] - centers[k])
                 torch.testing.assert_close(x[b, :, y, z] - projected[b, :, y, z], residual)
-        # a center that next to nothing is assigned to has a sum near zero, which stays near zero
-        expected = vectors / (vectors.square().sum(1, keepdim=True) + LENGTH_EPS**2).sqrt()
-        torch.testing.assert_close(aggregated[b], expected)
 
 
 def test_entropy_is_zero_for_one_hot_and_one_for_uniform_and_between_by_hand() -> None:
@@ -103,15 +92,13 @@ def test_entropy_is_zero_for_one_hot_and_one_for_uniform_and_between_by_hand() -
     assert normalised_entropy(halves).item() == pytest.approx(log(2) / log(4))
 
 
-@pytest.mark.parametrize("reading", ["residual", "locations"])
-def test_these_readings_start_as_the_identity(reading) -> None:
+def test_it_starts_as_the_identity() -> None:
     x = clusters()
-    assert torch.equal(Cram(6, 5, reading)(x), x)
+    assert torch.equal(Cram(6, 5)(x), x)
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_every_parameter_learns_although_the_start_is_the_identity(reading) -> None:
-    x, module = clusters(), Cram(6, 5, reading)
+def test_every_parameter_learns_although_the_start_is_the_identity() -> None:
+    x, module = clusters(), Cram(6, 5)
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
     for _ in range(2):
@@ -123,36 +110,24 @@ def test_every_parameter_learns_although_the_start_is_the_identity(reading) -> N
         assert not torch.equal(parameter, before[name]), name
 
 
-def test_residual_reading_fuses_the_feature_and_its_residual() -> None:
-    module = Cram(2, 2, "residual")
+def test_the_feature_and_its_residual_are_fused() -> None:
+    module = Cram(2, 2)
     with torch.no_grad():
         module.fuse.weight.copy_(torch.tensor([[1.0, 0, 10, 0], [0, 1, 0, 10]])[..., None, None])
     residual = X - project_on_centers(module.assignment(X), module.centers)
     torch.testing.assert_close(module(X), X + 10 * residual)
 
 
-def test_projection_reading_stays_within_the_hull_of_the_centers() -> None:
-    module = Cram(2, 3, "projection")
-    result = module(100 * torch.randn(2, 2, 4, 4))
+def test_the_projection_stays_within_the_hull_of_the_centers() -> None:
+    module = Cram(2, 3)
+    result = project_on_centers(module.assignment(100 * torch.randn(2, 2, 4, 4)), module.centers)
     for channel in range(2):
         assert result[:, channel].max() <= module.centers[:, channel].max() + 1e-5
         assert result[:, channel].min() >= module.centers[:, channel].min() - 1e-5
 
 
-def test_locations_reading_scales_whole_channels_by_zero_to_two() -> None:
-    module = Cram(6, 5, "locations")
-    nn.init.normal_(module.gate.weight, std=3.0)
-    x = clusters()
-    gate = (module(x) / x).flatten(2)
-    torch.testing.assert_close(gate, gate[:, :, :1].expand_as(gate), rtol=1e-4, atol=1e-5)
-    assert gate.min() >= 0
-    assert gate.max() <= 2
-    assert gate.std() > 0.01
-
-
-@pytest.mark.parametrize("reading", READINGS)
-def test_gradients_are_exact(reading) -> None:
-    module = Cram(2, 3, reading).double()
+def test_gradients_are_exact() -> None:
+    module = Cram(2, 3).double()
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
     x = torch.randn(2, 2, 2, 1, dtype=torch.float64, requires_grad=True)
@@ -165,17 +140,15 @@ def test_gradients_are_exact(reading) -> None:
     assert torch.autograd.gradcheck(as_function, (x, *values), fast_mode=True)
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_a_batch_is_its_images(reading) -> None:
-    module, x = Cram(6, 5, reading), clusters()
+def test_a_batch_is_its_images() -> None:
+    module, x = Cram(6, 5), clusters()
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
     torch.testing.assert_close(module(x)[1:2], module(x[1:2]))
 
 
-@pytest.mark.parametrize("reading", READINGS)
-def test_autocast_reaches_neither_distances_nor_assignment(reading) -> None:
-    module, x = Cram(6, 5, reading), clusters()
+def test_autocast_reaches_neither_distances_nor_assignment() -> None:
+    module, x = Cram(6, 5), clusters()
     expected = module.assignment(x)
     with torch.autocast("cpu", torch.bfloat16):
         assert module(x).isfinite().all()
@@ -184,7 +157,7 @@ def test_autocast_reaches_neither_distances_nor_assignment(reading) -> None:
 
 
 def test_training_reports_entropy_and_used_centers_and_inference_leaves_them() -> None:
-    module = Cram(2, 4, "residual")
+    module = Cram(2, 4)
     module.eval()(X)
     assert module.entropy is None
     assert module.used_share is None
@@ -202,14 +175,14 @@ def test_training_reports_entropy_and_used_centers_and_inference_leaves_them() -
 
 def test_one_center_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"cram.centers is 1.*at least 2"):
-        Cram(4, 1, "residual")
+        Cram(4, 1)
 
 
 @pytest.mark.parametrize("channels", [8, 512])
 def test_random_centers_start_neither_uniform_nor_one_hot_on_inputs_of_unit_variance(
     channels: int,
 ) -> None:
-    module = Cram(channels, 50, "projection")
+    module = Cram(channels, 50)
     entropy = normalised_entropy(module.assignment(torch.randn(2, channels, 8, 8)))
     assert 0.1 < entropy < 0.95
 
@@ -217,13 +190,13 @@ def test_random_centers_start_neither_uniform_nor_one_hot_on_inputs_of_unit_vari
 @pytest.mark.parametrize("noise", [0.01, 0.3, 3.0], ids=["tight", "loose", "no clusters"])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_initialised_assignments_are_neither_uniform_nor_one_hot(noise, scale) -> None:
-    x, module = scale * clusters(noise), Cram(6, 8, "residual")
+    x, module = scale * clusters(noise), Cram(6, 8)
     initialise_centers(module, lambda: module(x), seed=0)
     assert normalised_entropy(module.assignment(x)).item() == pytest.approx(0.3, abs=0.01)
 
 
 def test_initialised_centers_lie_on_the_clusters() -> None:
-    x, module = clusters(noise=0.01), Cram(6, 4, "residual")
+    x, module = clusters(noise=0.01), Cram(6, 4)
     initialise_centers(module, lambda: module(x), seed=0)
     assert squared_distances(x, module.centers).amin(1).max() < 0.01
     module(x)
@@ -233,7 +206,7 @@ def test_initialised_centers_lie_on_the_clusters() -> None:
 def test_same_seed_same_centers() -> None:
     results = []
     for _ in range(2):
-        module = Cram(6, 8, "residual")
+        module = Cram(6, 8)
         initialise_centers(module, lambda module=module: module(clusters(3.0)), seed=5)
         results.append((module.centers.detach(), module.log_beta.detach()))
     assert torch.equal(results[0][0], results[1][0])
@@ -241,8 +214,10 @@ def test_same_seed_same_centers() -> None:
 
 
 def test_a_later_module_starts_from_what_the_initialised_earlier_one_gives() -> None:
-    # The first projects on its centers: only after its start do they lie on the clusters.
-    first, second = Cram(6, 4, "projection"), Cram(6, 4, "residual")
+    # The first projects on its centers, x - e: only after its start do they lie on the clusters.
+    first, second = Cram(6, 4), Cram(6, 4)
+    with torch.no_grad():
+        first.fuse.weight[:, 6:, 0, 0] = -torch.eye(6)
     student, x = nn.Sequential(first, second), clusters(noise=0.01)
     initialise_centers(student, lambda: student(x), seed=0)
     assert squared_distances(first(x), second.centers).amin(1).mean() < 0.1
@@ -254,7 +229,7 @@ def test_the_sample_is_bounded_and_drawn_from_every_batch(monkeypatch) -> None:
     monkeypatch.setattr(
         cram_module, "k_means", lambda x, centers, seed: seen.append(x) or x[:centers].clone()
     )
-    module = Cram(2, 2, "residual")
+    module = Cram(2, 2)
 
     def run() -> None:
         for batch in range(4):
@@ -266,7 +241,7 @@ def test_the_sample_is_bounded_and_drawn_from_every_batch(monkeypatch) -> None:
 
 
 def test_no_hook_is_left_behind_even_when_the_run_fails() -> None:
-    module = Cram(2, 2, "residual")
+    module = Cram(2, 2)
 
     def run() -> None:
         raise RuntimeError("no data")
@@ -278,7 +253,7 @@ def test_no_hook_is_left_behind_even_when_the_run_fails() -> None:
 
 @pytest.mark.parametrize(("locations", "message"), [(0, "got 0 feature"), (3, "got 3 feature")])
 def test_fewer_vectors_than_centers_are_refused(locations: int, message: str) -> None:
-    module = Cram(2, 4, "residual")
+    module = Cram(2, 4)
 
     def run() -> None:
         if locations:
@@ -294,7 +269,7 @@ def test_a_student_without_cram_is_not_run() -> None:
 
 def test_fewer_different_vectors_than_centers_start_without_a_warning() -> None:
     """As with a handful of pictures that are all alike; warnings are errors here."""
-    module = Cram(3, 4, "residual")
+    module = Cram(3, 4)
     x = torch.ones(2, 3, 4, 4)
     x[1] = 2.0
     initialise_centers(module, lambda: module(x), seed=0)

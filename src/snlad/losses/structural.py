@@ -2,33 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from snlad.losses.channel import channel_distillation
 from snlad.losses.flattened import flattened_cosine
-from snlad.losses.inter_affinity import inter_affinity_across_images, inter_affinity_across_networks
+from snlad.losses.inter_affinity import inter_affinity
 from snlad.losses.intra_affinity import intra_affinity
 from snlad.losses.loose import loosen
-from snlad.losses.spatial import spatial_cosine, spatial_kl
+from snlad.losses.spatial import spatial_distillation
 from snlad.pyramid import Pyramid, require_same_shapes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossWeights:
-    """Weight of each term, 0 for none, the reading of those that have two, and easy locations."""
+    """Weight of each term, 0 for none, and the share of easy locations."""
 
     flattened: float
     channel: float
     spatial: float
     intra: float
     inter: float
-    spatial_reading: Literal["kl", "cosine"]
-    temperature: float
-    inter_reading: Literal["images", "networks"]
     easy_share: float
 
 
@@ -56,15 +51,10 @@ def structural_loss(teacher: Pyramid, student: Pyramid, weights: LossWeights) ->
 
 
 def _terms(weights: LossWeights) -> dict[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]]:
-    kl = partial(spatial_kl, temperature=weights.temperature)
-    across_images = weights.inter_reading == "images"
     return {
         "flattened": (weights.flattened, flattened_cosine),
         "channel": (weights.channel, channel_distillation),
-        "spatial": (weights.spatial, kl if weights.spatial_reading == "kl" else spatial_cosine),
+        "spatial": (weights.spatial, spatial_distillation),
         "intra": (weights.intra, intra_affinity),
-        "inter": (
-            weights.inter,
-            inter_affinity_across_images if across_images else inter_affinity_across_networks,
-        ),
+        "inter": (weights.inter, inter_affinity),
     }

@@ -12,7 +12,7 @@ def combine(
     maps: Mapping[str, Float[Tensor, "B 1 H W"]],
     mean: Mapping[str, float | Tensor],
     spread: Mapping[str, float | Tensor],
-    how: Literal["sum", "scaled-sum", "product"],
+    how: Literal["sum", "scaled-sum"],
 ) -> Float[Tensor, "B 1 H W"]:
     """Combine the maps of several kinds into one, of any range.
 
@@ -20,14 +20,13 @@ def combine(
         maps: maps by name.
         mean: mean of each map over normal training images; read by "scaled-sum" only.
         spread: standard deviation of each map over them, above 0; read by "scaled-sum" only.
-        how: sum of the maps, sum of (map - mean) / spread, or product of the maps.
+        how: sum of the maps, or sum of (map - mean) / spread.
 
-    Source: arXiv 2402.17091 combines two maps (stated); the three forms are ours.
+    Source: arXiv 2402.17091 combines two maps (stated); both forms are ours.
     """
     if how == "scaled-sum":
         return torch.stack([(m - mean[name]) / spread[name] for name, m in maps.items()]).sum(0)
-    stacked = torch.stack(list(maps.values()))
-    return stacked.sum(0) if how == "sum" else stacked.prod(0)
+    return torch.stack(list(maps.values())).sum(0)
 
 
 def image_score(

@@ -1,27 +1,24 @@
 """Central residual aggregation module (CRAM): features seen from learnable normality centers.
 
-arXiv 2402.17091 states its ingredients (centers, residuals, aggregation); the wiring is ours, in
-three readings side by side. With r_ik = x_i - c_k and a_ik = softmax_k(-beta_k |r_ik|^2):
+arXiv 2402.17091 states its ingredients (centers, residuals, aggregation); the wiring is ours. With
+r_ik = x_i - c_k and a_ik = softmax_k(-beta_k |r_ik|^2), the aggregated residual of location i is
 
-    residual    e_i = sum_k a_ik r_ik, fused back by a 1x1 convolution of [x, e]
-    projection  y_i = sum_k a_ik c_k, the strongest bottleneck
-    locations   V_k = sum_i a_ik r_ik (NetVLAD), each of length one, to a gate on the channels
+    e_i = sum_k a_ik r_ik = x_i - sum_k a_ik c_k
+
+which a 1x1 convolution of [x, e] fuses back.
 """
 
 from collections.abc import Callable, Sequence
 from math import exp, log
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from snlad.affinity import in_full_precision, unit_vectors
+from snlad.affinity import in_full_precision
 from snlad.errors import ConfigError, TrainingError
 from snlad.models.clusters import k_means
 from snlad.pyramid import Level, Pyramid
-
-Reading = Literal["residual", "projection", "locations"]
 
 SAMPLE_LIMIT = 20_000
 """Most vectors that k-means sees for one module."""
@@ -32,16 +29,14 @@ a location, so that it is neither uniform nor one-hot. Ours."""
 
 
 class Cram(nn.Module):
-    """Aggregate features around `centers` learnable normality centers; keeps the shape.
+    """Aggregate residuals around `centers` learnable normality centers; keeps the shape.
 
-    "residual" and "locations" start as the identity (the fusing convolution passes x and ignores e;
-    the gate is one everywhere), so training starts from the student without CRAM and moves away
-    only where the loss gains by it; "projection" has no such start.
+    It starts as the identity (the fusing convolution passes x and ignores e), so training starts
+    from the student without CRAM and moves away only where the loss gains by it.
 
     Args:
         channels: C of the input.
         centers: K, at least 2.
-        reading: how residuals are aggregated, see the module docstring.
 
     Attributes:
         entropy: mean entropy of the last training batch's assignment / log K, in [0, 1].
@@ -51,41 +46,27 @@ class Cram(nn.Module):
         ConfigError: fewer than 2 centers.
     """
 
-    def __init__(self, channels: int, centers: int, reading: Reading) -> None:
+    def __init__(self, channels: int, centers: int) -> None:
         super().__init__()
         if centers < 2:
             raise ConfigError(f"cram.centers is {centers}, but an assignment needs at least 2")
-        self.reading = reading
         # Inputs of unit variance get logits with a standard deviation of about 2.
         self.centers = nn.Parameter(torch.randn(centers, channels))
         self.log_beta = nn.Parameter(torch.full((centers,), log(2 / (6 * channels) ** 0.5)))
         self.entropy: Tensor | None = None
         self.used_share: Tensor | None = None
-        if reading == "residual":
-            self.fuse = nn.Conv2d(2 * channels, channels, kernel_size=1)
-            nn.init.zeros_(self.fuse.weight)
-            nn.init.eye_(self.fuse.weight.data[:, :channels, 0, 0])
-            nn.init.zeros_(self.fuse.bias)  # type: ignore[arg-type]
-        if reading == "locations":
-            self.mix = nn.Linear(centers, 1, bias=False)
-            self.gate = nn.Linear(channels, channels)
-            nn.init.zeros_(self.gate.weight)
-            nn.init.zeros_(self.gate.bias)
+        self.fuse = nn.Conv2d(2 * channels, channels, kernel_size=1)
+        nn.init.zeros_(self.fuse.weight)
+        nn.init.eye_(self.fuse.weight.data[:, :channels, 0, 0])
+        nn.init.zeros_(self.fuse.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Level) -> Level:
         """Aggregate one level."""
         assignment = self.assignment(x)
         if self.training:
             self._observe(assignment.detach())
-        if self.reading == "locations":
-            aggregated = aggregate_over_locations(x, assignment, self.centers)
-            token = self.mix(aggregated.to(x.dtype).mT)[..., 0]
-            gate: Tensor = 2 * self.gate(token).sigmoid()
-            return x * gate[:, :, None, None]
-        projected = project_on_centers(assignment, self.centers)
-        if self.reading == "projection":
-            return projected.to(x.dtype)
-        fused: Tensor = self.fuse(torch.cat([x, (x - projected).to(x.dtype)], dim=1))
+        residual = x - project_on_centers(assignment, self.centers)
+        fused: Tensor = self.fuse(torch.cat([x, residual.to(x.dtype)], dim=1))
         return fused
 
     def assignment(self, x: Level) -> Float[Tensor, "B K H W"]:
@@ -141,18 +122,6 @@ def project_on_centers(
 ) -> Level:
     """y_i = sum_k a_ik c_k; since the a_ik sum to one, sum_k a_ik r_ik = x_i - y_i."""
     return torch.einsum("bkhw,kc->bchw", assignment, centers)
-
-
-@in_full_precision
-def aggregate_over_locations(
-    x: Level, assignment: Float[Tensor, "B K H W"], centers: Float[Tensor, "K C"]
-) -> Float[Tensor, "B K C"]:
-    """V_k = sum_i a_ik (x_i - c_k), each scaled to length one.
-
-    Source: NetVLAD (Arandjelovic et al., CVPR 2016).
-    """
-    weighted = torch.einsum("bkhw,bchw->bkc", assignment, x)
-    return unit_vectors(weighted - assignment.sum((2, 3))[..., None] * centers, dim=2)
 
 
 def normalised_entropy(assignment: Float[Tensor, "B K H W"]) -> Float[Tensor, ""]:

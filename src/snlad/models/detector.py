@@ -25,7 +25,7 @@ class Detector(nn.Module):
         teacher: images -> pyramid; stays frozen and in eval mode.
         student: ``student(images, teacher_pyramid)`` -> pyramid of the same shapes.
         maps: map functions by name, or central maps; ``overall`` is made from all of them.
-        how: the way the maps become one: ``sum``, ``scaled-sum`` or ``product``.
+        how: the way the maps become one: ``sum`` or ``scaled-sum``.
         score: the way the overall map becomes an image score: ``top`` (1 %) or ``max``.
         sigma_px: Gaussian smoothing of the overall map, in pixels of 256 x 256.
         kernel_px: side of its kernel, where a published table's rules cut it short.
@@ -40,7 +40,7 @@ class Detector(nn.Module):
         student: nn.Module,
         maps: Mapping[str, MapFunction] | CentralMaps,
         *,
-        how: Literal["sum", "scaled-sum", "product"],
+        how: Literal["sum", "scaled-sum"],
         score: Literal["top", "max"],
         sigma_px: float,
         kernel_px: int | None = None,
