@@ -4,7 +4,8 @@
 
 ``JOB`` is JSON: ``settings`` of a run, ``data`` and the folder ``out``. How fast a model is depends
 on its shapes, not on how well it was trained or what its lower precision costs; so it learns from a
-few pictures of one class, with as many centers as its recipe has, and its exports need no proof.
+few pictures of one class, or from all where their number says how many centers there are to look
+through, and its exports need no proof.
 ``out/made.json`` says what was made, and why what was not.
 """
 
@@ -20,7 +21,7 @@ from unittest import mock
 from speed_list import ONNX, OPENVINO, PRECISIONS
 
 RUN, MADE = "run", "made.json"
-_PICTURES, _STEPS = 24, 2
+_LEARNT, _CALIBRATED, _STEPS = 18, 6, 2
 _SHORT = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 _FORMATS = {ONNX: "onnx", OPENVINO: "openvino"}
 
@@ -47,20 +48,26 @@ def make(settings: dict[str, Any], data: Path, out: Path) -> None:
     for name in (RUN, *(export_name(r, p) for r in _FORMATS for p in PRECISIONS)):
         shutil.rmtree(out / name, ignore_errors=True)  # of a try that was stopped
     dataset = open_dataset(data)
-    some = some_of_a_class(dataset.train_normal)
-    aside = max(2, len(some) // 4)
-    calibrated, learnt = (replace(dataset, samples=s) for s in (some[:aside], some[aside:]))
+    parts = some_of_a_class(dataset.train_normal, None if config.maps.centers else _LEARNT)
+    calibrated, learnt = (replace(dataset, samples=part) for part in parts)
     train(learnt, out / RUN, config, calibration=calibrated)
     flops = speed_flops.of_inference(load_model(out / RUN).detector, config.image_size)
     made = {"flops": flops, "exports": export_all(out)}
     (out / MADE).write_text(json.dumps(made), encoding="utf-8")
 
 
-def some_of_a_class(normals: Sequence[Any]) -> tuple[Any, ...]:
-    """Pictures of the class that has the most: an export of one class is proved in seconds."""
+def some_of_a_class(
+    normals: Sequence[Any], learnt: int | None
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Pictures of the class that has the most: a few to calibrate on, and so many others, or all.
+
+    An export of one class is proved in seconds.
+    """
     names = [sample.class_name for sample in normals]
     most = max(sorted(set(names)), key=names.count)
-    return tuple(sample for sample in normals if sample.class_name == most)[:_PICTURES]
+    some = tuple(sample for sample in normals if sample.class_name == most)
+    aside = min(_CALIBRATED, len(some) // 2)
+    return some[:aside], some[aside:][:learnt]
 
 
 def export_all(out: Path) -> dict[str, str]:

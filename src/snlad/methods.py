@@ -7,7 +7,7 @@ from snlad.errors import ConfigError
 Method = Literal["fd", "rd", "fd-snl", "rd-snl"]
 
 _FORWARD_MAPS = {"levels": "product", "align_corners": False}
-_SNL_MAPS: dict[str, Any] = {"centers": 4096, "centers_of_class": True, "center_distance": True}
+_SNL_MAPS: dict[str, Any] = {"centers": 4096, "centers_for": "alike", "center_distance": True}
 _SETTINGS: dict[str, dict[str, Any]] = {
     "rd": {
         "student": {"distillation": "reverse"},

@@ -79,9 +79,10 @@ class MapsConfig(Section):
     combine: Literal["sum", "scaled-sum"] = "sum"
     centers: int = Field(0, ge=0, le=65536)
     """Normality centers that residuals are measured against; 0 takes residuals as they are."""
-    centers_of_class: bool = False
-    """Give each class that many centers of its own, and measure a picture against those of the
-    class that it looks like; otherwise all classes share them."""
+    centers_for: Literal["all", "alike", "class"] = "all"
+    """Which pictures share that many centers: all; those that look alike, in groups that are found
+    without a label; or those of a class. A picture is measured against those of the group that it
+    looks like."""
     center_distance: bool = False
     """Show how far the teacher's features lie from the nearest center."""
     score: Literal["top", "max"] = "top"

@@ -34,8 +34,7 @@ def test_a_loaded_model_has_the_maps_and_their_statistics(run, shared_data):
     assert model.map_names == ("feature", "affinity", "center", "overall")
     maps = central(run)
     for centers in (maps.coarse, maps.fine):
-        assert len(centers.counts) == len(model.card.classes)  # each class has its own
-        assert len(centers.points) == int(centers.counts.sum())
+        assert len(centers.points) == int(centers.counts.sum()) > 1
         assert float(centers.points.std()) > 0
     assert bool((maps.scale > 0).all())
     picture = next(shared_data.glob("grey/train/good/*.png"))

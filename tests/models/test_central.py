@@ -284,8 +284,8 @@ def test_a_picture_has_the_maps_that_it_has_in_a_batch() -> None:
         torch.testing.assert_close(alone[name], whole[name][3:4])
 
 
-def of_two_classes(student_error: tuple[float, float]) -> tuple[list[Tensor], list[Tensor]]:
-    """A picture of each class: its first channel is 1 or 5; how wrong the student is in each."""
+def of_two_products(student_error: tuple[float, float]) -> tuple[list[Tensor], list[Tensor]]:
+    """A picture of each product: its first channel is 1 or 5; how wrong the student is in each."""
     teacher = torch.zeros(2, 2, 8, 8)
     teacher[0, 0], teacher[1, 0] = 1.0, 5.0
     student = teacher.clone()
@@ -293,12 +293,12 @@ def of_two_classes(student_error: tuple[float, float]) -> tuple[list[Tensor], li
     return [teacher], [student]
 
 
-def with_classes(maps: CentralMaps) -> CentralMaps:
-    """The classes are told apart by the mean of their first channel: below 3 or above."""
+def with_groups(maps: CentralMaps) -> CentralMaps:
+    """They are told apart by the mean of their first channel: below 3 or above."""
     weight = torch.zeros(4, 2)
     weight[0, 1] = 1.0
-    maps.fit_classes(weight, torch.tensor([0.0, -3.0]))
-    teacher, _ = of_two_classes((0.0, 0.0))
+    maps.fit_groups(weight, torch.tensor([0.0, -3.0]))
+    teacher, _ = of_two_products((0.0, 0.0))
     maps.fit_points(
         (
             [level[i].flatten(1).T for level in maps.center_features(teacher)]
@@ -309,40 +309,40 @@ def with_classes(maps: CentralMaps) -> CentralMaps:
     return maps
 
 
-def test_what_is_usual_in_one_class_is_not_in_another() -> None:
-    """The student is wrong by 4 in one class and never in the other: only there it shows."""
-    maps = with_classes(central(distance=True))
-    teacher, student = of_two_classes((4.0, 0.0))
+def test_what_is_usual_in_one_product_is_not_in_another() -> None:
+    """The student is wrong by 4 in one product and never in the other: only there it shows."""
+    maps = with_groups(central(distance=True))
+    teacher, student = of_two_products((4.0, 0.0))
     maps.fit_residuals([(teacher, student)])
-    assert maps.classes_of(teacher).tolist() == [0, 1]
+    assert maps.groups_of(teacher).tolist() == [0, 1]
     assert float(maps(teacher, student, SIZE)["plain"].abs().max()) < 0.3
-    _, odd = of_two_classes((4.0, 4.0))
+    _, odd = of_two_products((4.0, 4.0))
     shown = maps(teacher, odd, SIZE)["plain"]
     assert float(shown[0].max()) < 0.3
     assert float(shown[1].min()) > 1
 
 
-def test_the_distance_is_that_to_a_center_of_the_pictures_own_class() -> None:
-    """A place of the first class in a picture of the second is as far from it as the classes."""
-    maps = with_classes(central(distance=True))
+def test_the_distance_is_that_to_a_center_of_what_the_picture_looks_like() -> None:
+    """A place of the first product in a picture of the second is as far from it as the products."""
+    maps = with_groups(central(distance=True))
     maps.fine.place(torch.tensor([[1.0, 0.0]]), torch.tensor([[5.0, 0.0]]))
     maps.usual, maps.scale = torch.zeros(2, 4), torch.ones(2, 4)
-    teacher, _ = of_two_classes((0.0, 0.0))
+    teacher, _ = of_two_products((0.0, 0.0))
     swapped = [teacher[0].clone()]
     swapped[0][1, 0, 3:6, 3:6] = 1.0
-    assert maps.classes_of(swapped).tolist() == [0, 1]
+    assert maps.groups_of(swapped).tolist() == [0, 1]
     before, after = (maps(some, some, SIZE)["center"][:, 0, 4, 4] for some in (teacher, swapped))
     assert before.tolist() == [0, 0]
     assert after.tolist() == pytest.approx([0, 4])
-    maps.fit_classes(torch.zeros(4, 2), torch.tensor([1.0, 0.0]))  # always the first class
+    maps.fit_groups(torch.zeros(4, 2), torch.tensor([1.0, 0.0]))  # always the first
     assert maps(teacher, teacher, SIZE)["center"][1, 0, 4, 4] == pytest.approx(4)
 
 
-def test_maps_of_other_classes_and_centers_are_loaded_whole() -> None:
-    maps, loaded = with_classes(central(distance=True)), central(centers=9, distance=True)
-    maps.fit_residuals([of_two_classes((4.0, 0.0))])
+def test_maps_of_other_groups_and_centers_are_loaded_whole() -> None:
+    maps, loaded = with_groups(central(distance=True)), central(centers=9, distance=True)
+    maps.fit_residuals([of_two_products((4.0, 0.0))])
     loaded.load_state_dict(maps.state_dict())
-    teacher, student = of_two_classes((2.0, 3.0))
+    teacher, student = of_two_products((2.0, 3.0))
     expected, found = maps(teacher, student, SIZE), loaded(teacher, student, SIZE)
     for name in maps.names:
         assert torch.equal(found[name], expected[name])
@@ -350,11 +350,11 @@ def test_maps_of_other_classes_and_centers_are_loaded_whole() -> None:
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("usual", (2, 1)), ("scale", (2, 9)), ("class_weight", (4, 3)), ("class_bias", (1,))],
+    [("usual", (2, 1)), ("scale", (2, 9)), ("group_weight", (4, 3)), ("group_bias", (1,))],
 )
-def test_statistics_of_other_classes_or_centers_are_not_loaded(name: str, shape) -> None:
-    maps = with_classes(central(distance=True))
-    maps.fit_residuals([of_two_classes((4.0, 0.0))])
+def test_statistics_of_other_groups_or_centers_are_not_loaded(name: str, shape) -> None:
+    maps = with_groups(central(distance=True))
+    maps.fit_residuals([of_two_products((4.0, 0.0))])
     state = {**maps.state_dict(), name: torch.zeros(shape)}
     with pytest.raises(RuntimeError, match="do not go together"):
         central(distance=True).load_state_dict(state)

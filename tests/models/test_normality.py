@@ -63,33 +63,33 @@ def test_the_nearest_of_many_is_found_however_many_there_are(count: int) -> None
     torch.testing.assert_close(distance.flatten(1), apart.amin(dim=2), atol=1e-5, rtol=1e-4)
 
 
-def two_classes() -> NormalityCenters:
-    """One class has centers at 0 and 4 of a line, the other at 1, 2 and 9."""
+def two_groups() -> NormalityCenters:
+    """One group has centers at 0 and 4 of a line, the other at 1, 2 and 9."""
     centers = NormalityCenters(1, 3)
     centers.place(torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [2.0], [9.0]]))
     return centers
 
 
-def test_a_picture_is_measured_against_the_centers_of_its_class_alone() -> None:
+def test_a_picture_is_measured_against_the_centers_of_its_group_alone() -> None:
     features = torch.tensor([1.2, 2.9, 8.0, -1.0]).expand(3, 1, 1, 4)
-    nearest, distance = two_classes()(features, torch.tensor([0, 1, 0]))
+    nearest, distance = two_groups()(features, torch.tensor([0, 1, 0]))
     assert nearest[:, 0].tolist() == [[0, 1, 1, 0], [2, 3, 4, 2], [0, 1, 1, 0]]
     first, second = [1.2, 1.1, 4.0, 1.0], [0.2, 0.9, 1.0, 2.0]
     torch.testing.assert_close(distance[:, 0], torch.tensor([first, second, first]))
 
 
 @pytest.mark.parametrize("counts", [(1, 200), (64, 65), (3, 5, 2), (130, 1, 64)])
-def test_classes_of_any_numbers_of_centers(counts: tuple[int, ...]) -> None:
+def test_groups_of_any_numbers_of_centers(counts: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    classes = [10.0 * torch.rand(1, 5) + torch.randn(count, 5) for count in counts]
+    groups = [10.0 * torch.rand(1, 5) + torch.randn(count, 5) for count in counts]
     centers = NormalityCenters(5, 256)
-    centers.place(*classes)
+    centers.place(*groups)
     assert centers.counts.tolist() == list(counts)
     features = 5.0 + torch.randn(2 * len(counts), 5, 4, 6)
     asked = torch.arange(len(counts)).repeat(2).flip(0)
     found = centers(features, asked)
     for picture, one, nearest, distance in zip(features, asked, *found, strict=True):
-        apart = torch.cdist(picture.flatten(1).T, classes[one])
+        apart = torch.cdist(picture.flatten(1).T, groups[one])
         assert torch.equal(nearest.flatten() - sum(counts[:one]), apart.argmin(dim=1))
         torch.testing.assert_close(distance.flatten(), apart.amin(dim=1), atol=1e-4, rtol=1e-4)
 
@@ -98,10 +98,10 @@ def test_an_export_searches_all_pictures_at_once_and_finds_the_same(monkeypatch)
     torch.manual_seed(0)
     centers = NormalityCenters(5, 128)
     centers.place(torch.randn(100, 5), 3 + torch.randn(30, 5))
-    features, classes = 2 * torch.randn(4, 5, 3, 3), torch.tensor([1, 0, 0, 1])
-    one_by_one = centers(features, classes)
+    features, groups = 2 * torch.randn(4, 5, 3, 3), torch.tensor([1, 0, 0, 1])
+    one_by_one = centers(features, groups)
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
-    for one, other in zip(one_by_one, centers(features, classes), strict=True):
+    for one, other in zip(one_by_one, centers(features, groups), strict=True):
         assert torch.equal(one, other)
 
 
@@ -221,12 +221,12 @@ def test_centers_that_are_loaded_are_found_as_those_that_were_placed() -> None:
         assert torch.equal(one, other)
 
 
-def test_as_many_classes_and_centers_are_loaded_as_there_were() -> None:
+def test_as_many_groups_and_centers_are_loaded_as_there_were() -> None:
     loaded = NormalityCenters(1, 7)
-    loaded.load_state_dict(two_classes().state_dict())
+    loaded.load_state_dict(two_groups().state_dict())
     features = torch.tensor([[[[1.2, 2.9, 8.0, -1.0]]]])
     for one, other in zip(
-        two_classes()(features, torch.tensor([1])), loaded(features, torch.tensor([1])), strict=True
+        two_groups()(features, torch.tensor([1])), loaded(features, torch.tensor([1])), strict=True
     ):
         assert torch.equal(one, other)
 
@@ -236,7 +236,7 @@ def test_as_many_classes_and_centers_are_loaded_as_there_were() -> None:
     [
         (torch.zeros(5, 1), [2, 2]),  # fewer than there are
         (torch.zeros(5, 1), [6, -1]),
-        (torch.zeros(5, 1), [5, 0]),  # a class of none
+        (torch.zeros(5, 1), [5, 0]),  # a group of none
         (torch.zeros(5, 1), []),
         (torch.zeros(5, 2), [2, 3]),  # of other features
         (torch.zeros(5), [2, 3]),
@@ -245,5 +245,5 @@ def test_as_many_classes_and_centers_are_loaded_as_there_were() -> None:
 )
 def test_centers_that_do_not_go_together_are_not_loaded(points: torch.Tensor, counts) -> None:
     state = {"points": points, "counts": torch.tensor(counts, dtype=torch.long)}
-    with pytest.raises(RuntimeError, match=r"size mismatch|classes have"):
+    with pytest.raises(RuntimeError, match=r"size mismatch|groups have"):
         NormalityCenters(1, 3).load_state_dict(state)

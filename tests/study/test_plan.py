@@ -242,6 +242,7 @@ OTHER = {
     ("loss", "easy_share"): 0.3,
     ("tiles", "size"): 512,
     ("maps", "levels"): "product",
+    ("maps", "centers_for"): "class",
     ("maps", "combine"): "scaled-sum",
     ("maps", "score"): "max",
     ("train", "steps"): 7,
@@ -305,4 +306,4 @@ def test_a_key_names_choices_that_differ_from_these_defaults():
         "loss": {"flattened": 1.0},
     }
     defaults = base.model_dump(mode="json", exclude={"calibration", "probes"})
-    assert digest(defaults)[:12] == "5263236bcfad"
+    assert digest(defaults)[:12] == "95585281363e"

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from snlad.calibration.class_answer import choose_pictures, fit_class_answer
 from snlad.engine.preparation import Training
 from snlad.models.central import CentralMaps
+from snlad.models.groups import ENOUGH, find_groups
 from snlad.models.normality import SAMPLE
 from snlad.models.statistics import channel_statistics
 from snlad.pyramid import Level, Pyramid
@@ -25,40 +26,62 @@ def fit_centers(training: Training, maps: CentralMaps, class_names: Sequence[str
         maps: to be fitted.
         class_names: of the training samples, which the training's views name by their index.
     """
-    if training.config.maps.centers_of_class:
-        names = [class_names[view.sample] for view in training.views]
-        _fit_classes(training, maps, names)
-    else:
-        names = ["all"] * len(training.views)
-    maps.fit_points(_class_vectors(training, maps, names), training.config.seed)
+    names = [class_names[view.sample] for view in training.views]
+    groups = _fit_groups(training, maps, names)
+    maps.fit_points(_group_vectors(training, maps, groups), training.config.seed)
     maps.fit_residuals(_pyramids(training))
 
 
-def _fit_classes(training: Training, maps: CentralMaps, names: Sequence[str]) -> None:
-    """Learn to tell whose centers a picture is measured against, from what the networks see."""
-    chosen = choose_pictures(names)
-    seen = [
-        channel_statistics(training.data.batch(part)[1]).cpu().numpy() for part in _parts(chosen)
-    ]
-    answer = fit_class_answer(np.concatenate(seen), [names[i] for i in chosen])
-    maps.fit_classes(*(torch.from_numpy(array) for array in answer.discriminants()))
+def _fit_groups(
+    training: Training, maps: CentralMaps, class_names: Sequence[str]
+) -> Int[np.ndarray, " N"]:
+    """Learn to tell whose centers a picture is measured against, from what the networks see.
+
+    Returns:
+        The group of each picture, 0 to G - 1, as it will be told of pictures to come.
+    """
+    kind, n = training.config.maps.centers_for, len(training.data)
+    if kind == "all":
+        return np.zeros(n, dtype=np.int64)
+    statistics = _statistics(training)
+    if kind == "class":
+        chosen = choose_pictures(class_names)
+        names = [class_names[i] for i in chosen]
+    else:
+        chosen = [int(i) for i in np.unique(np.linspace(0, n - 1, ENOUGH).round())]
+        found = find_groups(statistics[chosen], training.config.seed)
+        names = [f"{group:09}" for group in found]
+    weight, bias = fit_class_answer(statistics[chosen], names).discriminants()
+    told = (statistics @ weight + bias).argmax(axis=1)
+    used, groups = np.unique(told, return_inverse=True)
+    maps.fit_groups(torch.from_numpy(weight[:, used]), torch.from_numpy(bias[used]))
+    return groups
 
 
-def _class_vectors(
-    training: Training, maps: CentralMaps, names: Sequence[str]
+def _statistics(training: Training) -> Float[np.ndarray, "N D"]:
+    """Of each picture or tile, as the networks see it."""
+    found, n = [], len(training.data)
+    for part in _parts(range(n)):
+        found.append(channel_statistics(training.data.batch(part)[1]).cpu().numpy())
+        training.progress("finding pictures that look alike", part[-1] + 1, n)
+    return np.concatenate(found)
+
+
+def _group_vectors(
+    training: Training, maps: CentralMaps, groups: Int[np.ndarray, " N"]
 ) -> Iterator[list[Float[Tensor, "n C"]]]:
-    """Feature vectors of each class by its name, as many of each picture, or all that there are."""
+    """Feature vectors of each group, as many of each picture, or all that there are."""
     generator = torch.Generator().manual_seed(training.config.seed)
     done = 0
-    for name in sorted(set(names)):
-        members = [i for i, other in enumerate(names) if other == name]
+    for group in range(groups.max() + 1):
+        members = np.flatnonzero(groups == group).tolist()
         share = -(-SAMPLE * maps.coarse.most // len(members))
         seen: list[list[Tensor]] = []
         for part in _parts(members):
             features = maps.center_features(training.data.batch(part)[1])
             seen.append([_draw(level.cpu(), share, generator) for level in features])
             done += len(part)
-            training.progress("finding centers", done, len(names))
+            training.progress("finding centers", done, len(groups))
         yield [torch.cat(vectors) for vectors in zip(*seen, strict=True)]
 
 

@@ -3,9 +3,9 @@
 A student rebuilds some places worse than others, normal as they are: an edge, a print, the grain of
 a cast part. So each center of the teacher's normal features (``snlad.models.normality``) aggregates
 the residuals of the normal locations that are nearest to it: their mean m_k and spread s_k, for
-every level of every residual. Each class has centers of its own, and a picture is measured against
-those of the class that it looks like, whatever it is: what is normal in one class excuses nothing
-in another. A location i then shows
+every level of every residual. Pictures that look alike have centers of their own, and a picture is
+measured against those of the group that it looks like: what is normal in one product excuses
+nothing in another, and no label is needed. A location i then shows
 
     max(0, (r_i - m_i) / (s_i + s)),    s the mean of all s_k that have locations,
 
@@ -77,8 +77,8 @@ class CentralMaps(nn.Module):
 
     usual: Tensor
     scale: Tensor
-    class_weight: Tensor
-    class_bias: Tensor
+    group_weight: Tensor
+    group_bias: Tensor
 
     def __init__(
         self,
@@ -99,9 +99,9 @@ class CentralMaps(nn.Module):
         rows = len(channels) * len(residuals) + distance
         self.register_buffer("usual", torch.zeros(rows, centers))
         self.register_buffer("scale", torch.ones(rows, centers))
-        self.register_buffer("class_weight", torch.zeros(2 * channels[-1], 1))
-        self.register_buffer("class_bias", torch.zeros(1))
-        let_grow(self, usual=1, scale=1, class_weight=1, class_bias=0)
+        self.register_buffer("group_weight", torch.zeros(2 * channels[-1], 1))
+        self.register_buffer("group_bias", torch.zeros(1))
+        let_grow(self, usual=1, scale=1, group_weight=1, group_bias=0)
         self.register_load_state_dict_post_hook(_check_loaded)  # type: ignore[no-untyped-call] # torch's gap
 
     def forward(
@@ -127,34 +127,34 @@ class CentralMaps(nn.Module):
         """What the coarse, then the fine centers are found among, (B, C, H, W)."""
         return [features(teacher) for _, features in self._sets()]
 
-    def fit_points(self, classes: Iterable[Sequence[Float[Tensor, "_ C"]]], seed: int) -> None:
-        """Find the centers of each class.
+    def fit_points(self, groups: Iterable[Sequence[Float[Tensor, "_ C"]]], seed: int) -> None:
+        """Find the centers of each group of pictures.
 
         Args:
-            classes: normal locations' vectors of ``center_features``, class by class.
+            groups: normal locations' vectors of ``center_features``, group by group.
             seed: of coreset and k-means.
         """
         sets = [centers for centers, _ in self._sets()]
         found = [
             [centers.find(some, seed) for centers, some in zip(sets, vectors, strict=True)]
-            for vectors in classes
+            for vectors in groups
         ]
         for centers, points in zip(sets, zip(*found, strict=True), strict=True):
             centers.place(*points)
 
-    def fit_classes(self, weight: Float[Tensor, "D G"], bias: Float[Tensor, " G"]) -> None:
-        """Learn which centers a picture is measured against: those of the class that it looks like.
+    def fit_groups(self, weight: Float[Tensor, "D G"], bias: Float[Tensor, " G"]) -> None:
+        """Learn which centers a picture is measured against: those of the group that it looks like.
 
         Args:
-            weight: the class of highest ``channel_statistics(teacher) @ weight + bias`` is meant.
-            bias: in the classes' order, the one of ``fit_points``.
+            weight: the group of highest ``channel_statistics(teacher) @ weight + bias`` is meant.
+            bias: in the groups' order, the one of ``fit_points``.
         """
-        self.class_weight = weight.float().to(self.class_weight.device)
-        self.class_bias = bias.float().to(self.class_bias.device)
+        self.group_weight = weight.float().to(self.group_weight.device)
+        self.group_bias = bias.float().to(self.group_bias.device)
 
-    def classes_of(self, teacher: Pyramid) -> Int[Tensor, " B"]:
+    def groups_of(self, teacher: Pyramid) -> Int[Tensor, " B"]:
         """Whose centers each picture is measured against."""
-        return (channel_statistics(teacher) @ self.class_weight + self.class_bias).argmax(dim=1)
+        return (channel_statistics(teacher) @ self.group_weight + self.group_bias).argmax(dim=1)
 
     @torch.no_grad()
     def fit_residuals(self, pyramids: Iterable[tuple[Pyramid, Pyramid]]) -> None:
@@ -190,22 +190,22 @@ class CentralMaps(nn.Module):
 
         The student's are measured against centers (B, Hc, Wc) of the deepest level's locations.
         """
-        classes = self.classes_of(teacher)
-        nearest, _ = self.coarse(coarse_features(teacher), classes)
+        groups = self.groups_of(teacher)
+        nearest, _ = self.coarse(coarse_features(teacher), groups)
         for name, residual in self._residuals.items():
             for level in residual(teacher, student):
                 yield name, level, nearest
         if self.fine is not None:
-            nearest, distance = self.fine(fine_features(teacher), classes)
+            nearest, distance = self.fine(fine_features(teacher), groups)
             yield DISTANCE, distance, nearest
 
 
 def _check_loaded(maps: CentralMaps, _: object) -> None:
     sets = [centers for centers, _ in maps._sets()]
     centers = {maps.usual.shape[1], maps.scale.shape[1]} - {max(len(one.points) for one in sets)}
-    classes = {maps.class_weight.shape[1], *(len(one.counts) for one in sets)}
-    if centers or classes != {len(maps.class_bias)}:
-        raise RuntimeError("central maps\ntheir centers, classes and statistics do not go together")
+    groups = {maps.group_weight.shape[1], *(len(one.counts) for one in sets)}
+    if centers or groups != {len(maps.group_bias)}:
+        raise RuntimeError("central maps\ntheir centers, groups and statistics do not go together")
 
 
 def _nearest_over(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Normality centers: what the teacher's features of a class's normal pictures are like.
+"""Normality centers: what the teacher's features of normal pictures that look alike are like.
 
 A farthest-point coreset of many normal features covers what is rare as well as what is frequent,
 and k-means of the coreset makes centers of it: the one hole of a large plate has centers of its
@@ -31,7 +31,7 @@ _COVER = 6
 """Feature vectors of the coreset, for each center."""
 
 _VARIANCE = 0.99
-"""Share of the variance of a class's centers along the axes in which the nearest one is sought."""
+"""Share of the variance of a group's centers along the axes in which the nearest one is sought."""
 
 _STEP = 16
 """Axes come in multiples of this, which matrix products like."""
@@ -41,19 +41,19 @@ _GROUP = 64
 
 
 class NormalityCenters(nn.Module):
-    """Centers of the feature vectors of each class, and which of a class's is nearest.
+    """Centers of the feature vectors of each group of pictures, and which of a group's is nearest.
 
-    The nearest is sought along the principal axes of what sets centers of a class apart, which are
+    The nearest is sought along the principal axes of what sets centers of a group apart, which are
     few: along the others all of them are much alike. So a center that is next to nearest may be
     found; how far it is is exact.
 
     Args:
         channels: C of the vectors.
-        centers: K of each class, at most; there are fewer where its locations are few.
+        centers: K of each group, at most; there are fewer where its locations are few.
 
     Attributes:
-        points: (N, C), those of the first class before those of the second.
-        counts: (G,), how many each class has.
+        points: (N, C), those of the first group before those of the second.
+        counts: (G,), how many each group has.
     """
 
     points: Tensor
@@ -69,15 +69,21 @@ class NormalityCenters(nn.Module):
         self.most = centers
         self.register_buffer("points", torch.zeros(centers, channels))
         self.register_buffer("counts", torch.tensor([centers]))
-        for name in ("_origins", "_axes", "_columns", "_lengths", "_first"):
-            self.register_buffer(name, torch.empty(0), persistent=False)
-        self._index()
+        axes = min(channels, _STEP)
+        for name, shape in (
+            ("_origins", (1, channels)),
+            ("_axes", (channels, axes)),
+            ("_columns", (1, axes, centers)),
+            ("_lengths", (1, centers)),
+        ):
+            self.register_buffer(name, torch.zeros(shape), persistent=False)
+        self.register_buffer("_first", torch.tensor([0]), persistent=False)
         let_grow(self, points=0, counts=0)
         self.register_load_state_dict_post_hook(_index_loaded)  # type: ignore[no-untyped-call] # torch's gap
 
     @torch.no_grad()
     def find(self, features: Float[Tensor, "n C"], seed: int) -> Float[Tensor, "K C"]:
-        """Centers among features of normal locations of one class.
+        """Centers among features of normal locations of one group.
 
         A center of few locations would lie on them, and normal pictures to come would be far from
         it. So there are at most as many centers as there are times ``SAMPLE`` locations.
@@ -86,27 +92,27 @@ class NormalityCenters(nn.Module):
         cover = farthest_points(features, min(len(features), _COVER * count), seed=seed)
         return k_means(cover, count, seed=seed, steps=10)
 
-    def place(self, *classes: Float[Tensor, "_ C"]) -> None:
-        """Take these centers, those of a class together."""
+    def place(self, *groups: Float[Tensor, "_ C"]) -> None:
+        """Take these centers, those of a group together."""
         device = self.points.device
-        self.points = torch.cat(classes).to(device)
-        self.counts = torch.tensor([len(points) for points in classes], device=device)
+        self.points = torch.cat(groups).to(device)
+        self.counts = torch.tensor([len(points) for points in groups], device=device)
         self._index()
 
     def _index(self) -> None:
         """What the search needs of the centers: |x - c|^2 - |x|^2 = |c|^2 - 2 x'c, along axes.
 
-        Both are seen from the mean of the class's centers, where the two terms cancel less. All
-        classes get as many columns; those that stand for no center are nearest to nothing.
+        Both are seen from the mean of the group's centers, where the two terms cancel less. All
+        groups get as many columns; those that stand for no center are nearest to nothing.
         """
         device, counts = self.points.device, self.counts.tolist()
-        classes = torch.split(self.points.cpu().double(), counts)
-        origins = torch.stack([points.mean(dim=0) for points in classes])
-        inside = [points - origin for points, origin in zip(classes, origins, strict=True)]
+        groups = torch.split(self.points.cpu().double(), counts)
+        origins = torch.stack([points.mean(dim=0) for points in groups])
+        inside = [points - origin for points, origin in zip(groups, origins, strict=True)]
         axes = _principal_axes(torch.cat(inside))
         width = max(counts) if max(counts) <= _GROUP else -(-max(counts) // _GROUP) * _GROUP
-        columns = axes.new_zeros(len(classes), axes.shape[1], width)
-        lengths = axes.new_full((len(classes), width), torch.inf)
+        columns = axes.new_zeros(len(groups), axes.shape[1], width)
+        lengths = axes.new_full((len(groups), width), torch.inf)
         for row, points in enumerate(inside):
             columns[row, :, : len(points)] = -2 * (points @ axes).T
             lengths[row, : len(points)] = (points @ axes).square().sum(dim=1)
@@ -117,35 +123,36 @@ class NormalityCenters(nn.Module):
 
     @in_full_precision
     def forward(
-        self, features: Level, classes: Int[Tensor, " B"] | None = None
+        self, features: Level, groups: Int[Tensor, " B"] | None = None
     ) -> tuple[Int[Tensor, "B H W"], Float[Tensor, "B H W"]]:
         """Index among all ``points`` of the nearest center, and the distance to it.
 
         Args:
             features: (B, C, H, W).
-            classes: whose centers each picture is measured against; by default the first one's.
+            groups: whose centers each picture is measured against; by default the first one's.
         """
-        if classes is None:
-            classes = torch.zeros(features.shape[0], dtype=torch.long, device=features.device)
+        if groups is None:
+            groups = torch.zeros(features.shape[0], dtype=torch.long, device=features.device)
         vectors = features.flatten(2).mT
-        along = (vectors - self._origins.index_select(0, classes)[:, None]) @ self._axes
-        nearest = self._search(along, classes) + self._first.index_select(0, classes)[:, None]
+        along = (vectors - self._origins.index_select(0, groups)[:, None]) @ self._axes
+        nearest = self._search(along, groups) + self._first.index_select(0, groups)[:, None]
         distance = (vectors - self.points[nearest]).square().sum(dim=2).sqrt()
         shape = (features.shape[0], *features.shape[2:])  # len() would make it a constant
         return nearest.view(shape), distance.view(shape)
 
     def _search(
-        self, along: Float[Tensor, "B N Q"], classes: Int[Tensor, " B"]
+        self, along: Float[Tensor, "B N Q"], groups: Int[Tensor, " B"]
     ) -> Int[Tensor, "B N"]:
-        """Which of its class's centers each location is nearest to."""
+        """Which of its group's centers each location is nearest to."""
         if torch.compiler.is_exporting():  # for any number of pictures, so it takes them at once
-            apart = along @ self._columns.index_select(0, classes)
-            apart = apart + self._lengths.index_select(0, classes)[:, None]
+            apart = along @ self._columns.index_select(0, groups)
+            apart = apart + self._lengths.index_select(0, groups)[:, None]
             return _lowest(apart.flatten(0, 1)).view(along.shape[:2])
         # One picture after the other, as all distances of a batch would fill the memory.
+        of_pictures = groups.tolist() if len(self.counts) > 1 else [0] * len(along)
         found = [
             _lowest(torch.addmm(self._lengths[one], part, self._columns[one]))
-            for one, part in zip(classes.tolist(), along, strict=True)
+            for one, part in zip(of_pictures, along, strict=True)
         ]
         return torch.stack(found)
 
@@ -162,7 +169,7 @@ def _principal_axes(inside: Float[Tensor, "N C"]) -> Float[Tensor, "C Q"]:
 def _index_loaded(centers: NormalityCenters, _: object) -> None:
     total, counts = len(centers.points), centers.counts.tolist()
     if min(counts, default=0) < 1 or sum(counts) != total:
-        raise RuntimeError(f"normality centers\nclasses have {counts} centers, {total} in all")
+        raise RuntimeError(f"normality centers\ngroups have {counts} centers, {total} in all")
     centers._index()
 
 
