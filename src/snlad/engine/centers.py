@@ -49,7 +49,7 @@ def _fit_groups(
         names = [class_names[i] for i in chosen]
     else:
         chosen = [int(i) for i in np.unique(np.linspace(0, n - 1, ENOUGH).round())]
-        found = find_groups(statistics[chosen], training.config.seed)
+        found = find_groups(statistics[chosen])
         names = [f"{group:09}" for group in found]
     weight, bias = fit_class_answer(statistics[chosen], names).discriminants()
     told = (statistics @ weight + bias).argmax(axis=1)

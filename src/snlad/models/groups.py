@@ -4,80 +4,65 @@ import math
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 _AXES = 64
 """Principal axes of the statistics in which groups are sought."""
 
 _LEAST = 15
-"""Pictures of a group, at least."""
+"""Pictures of a group, on average, at least."""
 
 _MOST = 200
 """Groups, at most."""
 
-_STEP = 1.15
+_STEP = 1.05
 """Ratio of the numbers of groups that are tried one after the other."""
 
 _STRUCTURE = 0.25
-"""Silhouette below which there are no groups to speak of."""
+"""Silhouette up to which there are no groups to speak of."""
+
+_CLEARER = 0.02
+"""More groups must have a silhouette higher by this."""
 
 ENOUGH = 4000
-"""Pictures that are enough to find groups in; the time of a silhouette grows with their square."""
+"""Pictures that are enough to find groups in: time and memory grow with their square."""
 
 
-def find_groups(statistics: Float[np.ndarray, "N D"], seed: int) -> Int[np.ndarray, " N"]:
+def find_groups(statistics: Float[np.ndarray, "N D"]) -> Int[np.ndarray, " N"]:
     """Groups of pictures, 0 to G - 1, as many as stand apart most clearly; one if none do.
 
-    k-means along principal axes; how many, the mean silhouette says. A group of few pictures joins
-    the next one.
+    Ward's hierarchy along principal axes; where it is cut, the mean silhouette says.
 
     Args:
         statistics: of each picture (``models.statistics``), in any units; ``ENOUGH`` are enough.
-        seed: of k-means.
 
-    Source: silhouettes, and 0.25 for no substantial structure: Kaufman and Rousseeuw, Finding
-    Groups in Data (1990).
+    Source: Ward, J. Am. Stat. Assoc. 58 (1963); silhouettes, and 0.25 for no substantial structure:
+    Kaufman and Rousseeuw, Finding Groups in Data (1990).
     """
-    from sklearn.cluster import KMeans  # slow to import, and needed only here
+    from scipy.cluster.hierarchy import fcluster, ward  # slow to import, and needed only here
+    from scipy.spatial.distance import pdist, squareform
     from sklearn.decomposition import PCA
     from sklearn.metrics import silhouette_score
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    n = len(statistics)
-    best, found = _STRUCTURE, np.zeros(n, dtype=np.int64)
-    if n < 2 * _LEAST:
-        return found
+    found = np.zeros(len(statistics), dtype=np.int64)
     scaled = (statistics - statistics.mean(axis=0)) / (statistics.std(axis=0) + 1e-9)
-    with threadpool_limits(1):  # with more threads the order of sums, and so the result, varies
-        axes = PCA(min(_AXES, *scaled.shape), random_state=seed)
-        points = axes.fit_transform(scaled.astype(np.float64))
-        for count in _counts(n):
-            means = KMeans(count, n_init=3, random_state=seed).fit(points)
-            groups = _join_small(points, means.labels_, means.cluster_centers_)
-            if groups.max() == 0:
-                continue
-            apart = silhouette_score(points, groups)
-            if apart > best:
-                best, found = apart, groups
+    if len(statistics) < 2 * _LEAST or not scaled.any():
+        return found
+    axes = PCA(min(_AXES, *scaled.shape), svd_solver="full")
+    apart = pdist(axes.fit_transform(scaled.astype(np.float64)))
+    tree, square, best = ward(apart), squareform(apart), _STRUCTURE
+    for count in _counts(len(statistics)):
+        groups = fcluster(tree, count, criterion="maxclust") - 1
+        if not groups.any():
+            continue
+        clear = silhouette_score(square, groups, metric="precomputed")
+        if clear > best + _CLEARER:
+            best, found = clear, groups.astype(np.int64)
     return found
 
 
-def _counts(n: int) -> list[int]:
+def _counts(pictures: int) -> list[int]:
     """Numbers of groups to try: every one of the first, then in steps that grow."""
-    counts = [2]
-    while (following := max(counts[-1] + 1, math.ceil(counts[-1] * _STEP))) <= min(
-        _MOST, n // _LEAST
-    ):
+    counts, most = [2], min(_MOST, pictures // _LEAST)
+    while (following := math.ceil(counts[-1] * _STEP)) <= most:
         counts.append(following)
     return counts
-
-
-def _join_small(
-    points: Float[np.ndarray, "N Q"], groups: NDArray[np.int32], means: Float[np.ndarray, "G Q"]
-) -> Int[np.ndarray, " N"]:
-    """The groups without those of few pictures, which go to the nearest mean that is left."""
-    means = means.copy()
-    while (sizes := np.bincount(groups, minlength=len(means))).min() < _LEAST and len(means) > 1:
-        means = np.delete(means, int(sizes.argmin()), axis=0)
-        groups = np.square(points[:, None] - means).sum(axis=2).argmin(axis=1)
-    return groups.astype(np.int64)
