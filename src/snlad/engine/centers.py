@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from snlad.calibration.class_answer import choose_pictures, fit_class_answer
@@ -17,6 +17,9 @@ from snlad.pyramid import Level, Pyramid
 
 _BATCH = 16
 
+_BETWEEN = 2.0
+"""A picture is of every group whose squared distance is less than so many times the nearest's."""
+
 
 def fit_centers(training: Training, maps: CentralMaps, class_names: Sequence[str]) -> None:
     """Find the normality centers in all training pictures or tiles, and learn what is usual there.
@@ -27,35 +30,39 @@ def fit_centers(training: Training, maps: CentralMaps, class_names: Sequence[str
         class_names: of the training samples, which the training's views name by their index.
     """
     names = [class_names[view.sample] for view in training.views]
-    groups = _fit_groups(training, maps, names)
-    maps.fit_points(_group_vectors(training, maps, groups), training.config.seed)
-    maps.fit_residuals(_pyramids(training))
+    members = _fit_groups(training, maps, names)
+    maps.fit_points(_group_vectors(training, maps, members), training.config.seed)
+    pictures, groups = np.nonzero(members)
+    parts = _parts(groups.tolist())
+    maps.fit_residuals(_pyramids(training, pictures), [torch.tensor(part) for part in parts])
 
 
 def _fit_groups(
     training: Training, maps: CentralMaps, class_names: Sequence[str]
-) -> Int[np.ndarray, " N"]:
+) -> Bool[np.ndarray, "N G"]:
     """Learn to tell whose centers a picture is measured against, from what the networks see.
 
     Returns:
-        The group of each picture, 0 to G - 1, as it will be told of pictures to come.
+        Of which groups each picture is. Where one lies between two, it is of both: so pictures to
+        come that lie there find what is normal in either.
     """
     kind, n = training.config.maps.centers_for, len(training.data)
     if kind == "all":
-        return np.zeros(n, dtype=np.int64)
+        return np.ones((n, 1), dtype=bool)
     statistics = _statistics(training)
     if kind == "class":
         chosen = choose_pictures(class_names)
         names = [class_names[i] for i in chosen]
     else:
         chosen = [int(i) for i in np.unique(np.linspace(0, n - 1, ENOUGH).round())]
-        found = find_groups(statistics[chosen])
-        names = [f"{group:09}" for group in found]
-    weight, bias = fit_class_answer(statistics[chosen], names).discriminants()
-    told = (statistics @ weight + bias).argmax(axis=1)
-    used, groups = np.unique(told, return_inverse=True)
-    maps.fit_groups(torch.from_numpy(weight[:, used]), torch.from_numpy(bias[used]))
-    return groups
+        names = [f"{group:09}" for group in find_groups(statistics[chosen])]
+    answer = fit_class_answer(statistics[chosen], names)
+    distances = answer.distances(statistics)
+    used = np.unique(distances.argmin(axis=1))  # the others would have no picture of their own
+    maps.fit_groups(*(torch.from_numpy(array[..., used]) for array in answer.discriminants()))
+    among = distances[:, used]
+    found: np.ndarray = among < _BETWEEN * among.min(axis=1, keepdims=True)
+    return found
 
 
 def _statistics(training: Training) -> Float[np.ndarray, "N D"]:
@@ -68,20 +75,20 @@ def _statistics(training: Training) -> Float[np.ndarray, "N D"]:
 
 
 def _group_vectors(
-    training: Training, maps: CentralMaps, groups: Int[np.ndarray, " N"]
+    training: Training, maps: CentralMaps, members: Bool[np.ndarray, "N G"]
 ) -> Iterator[list[Float[Tensor, "n C"]]]:
     """Feature vectors of each group, as many of each picture, or all that there are."""
     generator = torch.Generator().manual_seed(training.config.seed)
     done = 0
-    for group in range(groups.max() + 1):
-        members = np.flatnonzero(groups == group).tolist()
-        share = -(-SAMPLE * maps.coarse.most // len(members))
+    for is_of in members.T:
+        pictures = np.flatnonzero(is_of).tolist()
+        share = -(-SAMPLE * maps.coarse.most // len(pictures))
         seen: list[list[Tensor]] = []
-        for part in _parts(members):
+        for part in _parts(pictures):
             features = maps.center_features(training.data.batch(part)[1])
             seen.append([_draw(level.cpu(), share, generator) for level in features])
             done += len(part)
-            training.progress("finding centers", done, len(groups))
+            training.progress("finding centers", done, int(members.sum()))
         yield [torch.cat(vectors) for vectors in zip(*seen, strict=True)]
 
 
@@ -92,13 +99,16 @@ def _draw(level: Level, share: int, generator: torch.Generator) -> Float[Tensor,
     return vectors.gather(1, lots[..., None].expand(-1, -1, vectors.shape[2])).flatten(0, 1)
 
 
-def _pyramids(training: Training) -> Iterator[tuple[Pyramid, Pyramid]]:
-    """Of teacher and student, of all training pictures."""
-    n = len(training.data)
-    for part in _parts(range(n)):
+def _pyramids(
+    training: Training, pictures: Int[np.ndarray, " M"]
+) -> Iterator[tuple[Pyramid, Pyramid]]:
+    """Of teacher and student, of training pictures by their index."""
+    done = 0
+    for part in _parts(pictures.tolist()):
         images, teacher = training.data.batch(part)
         yield teacher, training.detector.student(images, teacher)
-        training.progress("learning residuals", part[-1] + 1, n)
+        done += len(part)
+        training.progress("learning residuals", done, len(pictures))
 
 
 def _parts(indices: Sequence[int]) -> list[Sequence[int]]:

@@ -25,6 +25,7 @@ Source: arXiv 2402.17091 states centers, residuals and their aggregation; this r
 they calibrate the maps, is ours.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -157,17 +158,23 @@ class CentralMaps(nn.Module):
         return (channel_statistics(teacher) @ self.group_weight + self.group_bias).argmax(dim=1)
 
     @torch.no_grad()
-    def fit_residuals(self, pyramids: Iterable[tuple[Pyramid, Pyramid]]) -> None:
+    def fit_residuals(
+        self,
+        pyramids: Iterable[tuple[Pyramid, Pyramid]],
+        groups: Iterable[Int[Tensor, " _"]] | None = None,
+    ) -> None:
         """Aggregate residuals of normal pictures around the centers.
 
         Args:
             pyramids: of teacher and student, a batch of pictures each.
+            groups: around whose centers, for each batch; by default those that they look like.
         """
         rows = len(self.usual)
         centers = max(len(centers.points) for centers, _ in self._sets())
         sums = torch.zeros(3, rows, centers, dtype=torch.float64)  # 1, residual, its square
-        for teacher, student in pyramids:
-            for row, (_, residual, nearest) in enumerate(self._rows(teacher, student)):
+        of_batches = itertools.repeat(None) if groups is None else groups
+        for (teacher, student), of in zip(pyramids, of_batches, strict=False):
+            for row, (_, residual, nearest) in enumerate(self._rows(teacher, student, of)):
                 at = _nearest_over(nearest, residual).flatten().cpu()
                 r = residual.flatten().cpu().double()
                 for total, values in zip(sums[:, row], (r.new_ones(len(r)), r, r * r), strict=True):
@@ -184,13 +191,15 @@ class CentralMaps(nn.Module):
         return [coarse] if self.fine is None else [coarse, (self.fine, fine_features)]
 
     def _rows(
-        self, teacher: Pyramid, student: Pyramid
+        self, teacher: Pyramid, student: Pyramid, groups: Int[Tensor, " B"] | None = None
     ) -> Iterator[tuple[str, Float[Tensor, "B Hl Wl"], Int[Tensor, "B Hc Wc"]]]:
         """Residuals in the order of the statistics' rows: name of the map, values, and centers.
 
         The student's are measured against centers (B, Hc, Wc) of the deepest level's locations.
         """
-        groups = self.groups_of(teacher)
+        if groups is None:
+            groups = self.groups_of(teacher)
+        groups = groups.to(teacher[0].device)
         nearest, _ = self.coarse(coarse_features(teacher), groups)
         for name, residual in self._residuals.items():
             for level in residual(teacher, student):
