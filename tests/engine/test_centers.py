@@ -32,11 +32,11 @@ class Data:
         return torch.zeros(len(indices), 3, 8, 8), [self.level[list(indices)]]
 
 
-def fitted(centers_for: str, names: list[str]) -> CentralMaps:
+def fitted(centers_for: str, names: list[str], centers: int = 20) -> CentralMaps:
     residuals = {"feature": feature_distances}
-    maps = CentralMaps((6,), 20, residuals, distance=True, align_corners=True)
+    maps = CentralMaps((6,), centers, residuals, distance=True, align_corners=True)
     training = SimpleNamespace(
-        config=make_config("rd-snl", maps={"centers": 20, "centers_for": centers_for}),
+        config=make_config("rd-snl", maps={"centers": centers, "centers_for": centers_for}),
         data=Data(),
         views=[SimpleNamespace(sample=i) for i in range(PICTURES)],
         detector=SimpleNamespace(student=lambda _, teacher: [level + 0.1 for level in teacher]),
@@ -81,6 +81,15 @@ def test_or_all_of_them() -> None:
     maps = fitted("all", BY_PRODUCT)
     assert maps.coarse.counts.tolist() == [20]
     assert set(told(maps)) == {0}
+
+
+def test_a_picture_between_two_groups_lends_its_places_to_both() -> None:
+    """Of 64 locations each, one center to thirty: a third of the pictures, or all of them."""
+    apart, mixed = (
+        fitted("class", names, centers=200) for names in (BY_PRODUCT, ["a", "b"] * (PICTURES // 2))
+    )
+    assert apart.coarse.counts.tolist() == [PICTURES // 3 * 64 // 30] * 3
+    assert mixed.coarse.counts.tolist() == [PICTURES * 64 // 30] * 2
 
 
 def test_every_group_has_pictures_and_centers_near_them() -> None:

@@ -322,6 +322,18 @@ def test_what_is_usual_in_one_product_is_not_in_another() -> None:
     assert float(shown[1].min()) > 1
 
 
+def test_residuals_are_aggregated_around_the_centers_of_the_groups_that_are_given() -> None:
+    maps, pair = with_groups(central()), of_two_products((4.0, 0.0))
+    first = int(maps.coarse.counts[0])
+    found = []
+    for groups in (None, [torch.tensor([0, 1])], [torch.tensor([1, 0])]):
+        maps.fit_residuals([pair], groups)
+        found.append([float(part.mean()) for part in maps.usual[0].split([first, first])])
+    assert found[0] == found[1]
+    assert found[0][0] > 3 > 1 > found[0][1]
+    assert found[2][1] > 2.5 > 1.5 > found[2][0]
+
+
 def test_the_distance_is_that_to_a_center_of_what_the_picture_looks_like() -> None:
     """A place of the first product in a picture of the second is as far from it as the products."""
     maps = with_groups(central(distance=True))
