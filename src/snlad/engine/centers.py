@@ -57,7 +57,7 @@ def _fit_groups(
         chosen = [int(i) for i in np.unique(np.linspace(0, n - 1, ENOUGH).round())]
         names = [f"{group:09}" for group in find_groups(statistics[chosen])]
     answer = fit_class_answer(statistics[chosen], names)
-    distances = answer.distances(statistics)
+    distances = np.concatenate([answer.distances(statistics[part]) for part in _parts(range(n))])
     used = np.unique(distances.argmin(axis=1))  # the others would have no picture of their own
     maps.fit_groups(*(torch.from_numpy(array[..., used]) for array in answer.discriminants()))
     among = distances[:, used]
