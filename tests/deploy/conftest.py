@@ -1,19 +1,26 @@
 """A calibrated tiny run, and its exports."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(scope="session")
-def calibrated_run(trained_run, other_data, tmp_path_factory) -> Path:
-    """The tiny run with thresholds so low that good pictures are NG too, read only."""
+def calibrated_run(shared_data, other_data, tiny_settings, tmp_path_factory) -> Path:
+    """A tiny run, with thresholds so low that good pictures are NG too, read only.
+
+    Its two classes have centers of their own, so that exports find the right ones.
+    """
+    from snlad.config import make_config, merge_settings
     from snlad.data.opening import open_dataset
     from snlad.engine.calibrate import calibrate
+    from snlad.engine.train import train
     from snlad.predict import load
 
-    run = shutil.copytree(trained_run, tmp_path_factory.mktemp("calibrated") / "run")
+    config = make_config(**merge_settings(tiny_settings, {"maps": {"centers_for": "class"}}))
+    run = train(open_dataset(shared_data), tmp_path_factory.mktemp("calibrated") / "run", config)
+    maps = load(run)._inspector.network.detector.maps
+    assert len(maps.fine.counts) == 2
     calibrate(run, load(run), open_dataset(other_data).train_normal, target_fpr=0.5, source="tiny")
     return run
 

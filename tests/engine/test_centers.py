@@ -20,25 +20,28 @@ PRODUCTS = torch.arange(PICTURES) % 3
 class Data:
     """Pictures whose features are at hand: each product has a texture of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: Tensor | None = None) -> None:
         generator = torch.Generator().manual_seed(0)
         look = 3 * torch.randn(3, 6, 1, 1, generator=generator)
-        self.level = look[PRODUCTS] + torch.randn(PICTURES, 6, 8, 8, generator=generator)
+        products = look[PRODUCTS] + torch.randn(PICTURES, 6, 8, 8, generator=generator)
+        self.level = products if level is None else level
 
     def __len__(self) -> int:
-        return PICTURES
+        return len(self.level)
 
     def batch(self, indices) -> tuple[Tensor, list[Tensor]]:
         return torch.zeros(len(indices), 3, 8, 8), [self.level[list(indices)]]
 
 
-def fitted(centers_for: str, names: list[str], centers: int = 20) -> CentralMaps:
+def fitted(
+    centers_for: str, names: list[str], centers: int = 20, level: Tensor | None = None
+) -> CentralMaps:
     residuals = {"feature": feature_distances}
     maps = CentralMaps((6,), centers, residuals, distance=True, align_corners=True)
     training = SimpleNamespace(
         config=make_config("rd-snl", maps={"centers": centers, "centers_for": centers_for}),
-        data=Data(),
-        views=[SimpleNamespace(sample=i) for i in range(PICTURES)],
+        data=Data(level),
+        views=[SimpleNamespace(sample=i) for i in range(len(names))],
         detector=SimpleNamespace(student=lambda _, teacher: [level + 0.1 for level in teacher]),
         progress=lambda *_: None,
     )
@@ -100,3 +103,27 @@ def test_every_group_has_pictures_and_centers_near_them() -> None:
     _, farther = maps.coarse(maps.center_features([level])[0], elsewhere)
     assert float(farther.mean()) > 2 * float(distance.mean())
     assert channel_statistics([level]).shape == (PICTURES, 12)
+
+
+def pictures(*numbers: int, alike: bool = False) -> Tensor:
+    """So many pictures of each product, all of a product equal if they are to be."""
+    generator = torch.Generator().manual_seed(1)
+    looks = 3 * torch.randn(len(numbers), 6, 1, 1, generator=generator)
+    of = torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers))
+    return looks[of] + (not alike) * torch.randn(len(of), 6, 8, 8, generator=generator)
+
+
+@pytest.mark.parametrize("numbers", [(1,), (2,), (40, 1), (60, 60, 1), (1, 1), (40, 3)])
+@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("centers_for", ["alike", "class"])
+def test_few_or_equal_pictures_have_centers_too(centers_for, alike, numbers) -> None:
+    level = pictures(*numbers, alike=alike)
+    names = [str(i) for i, number in enumerate(numbers) for _ in range(number)]
+    maps = fitted(centers_for, names, level=level)
+    if centers_for == "class":
+        assert len(maps.coarse.counts) == len(numbers)
+    teacher = [level]
+    shown = maps(teacher, [level + 0.1], (8, 8))
+    assert all(bool(one.isfinite().all()) for one in shown.values())
+    groups = maps.groups_of(teacher)
+    assert int(groups.max()) < len(maps.coarse.counts)

@@ -18,7 +18,7 @@ from snlad.pyramid import Level, Pyramid
 _BATCH = 16
 
 _BETWEEN = 2.0
-"""A picture is of every group whose squared distance is less than so many times the nearest's."""
+"""A group is hardly farther than the nearest up to so many times its squared distance."""
 
 
 def fit_centers(training: Training, maps: CentralMaps, class_names: Sequence[str]) -> None:
@@ -57,12 +57,20 @@ def _fit_groups(
         chosen = [int(i) for i in np.unique(np.linspace(0, n - 1, ENOUGH).round())]
         names = [f"{group:09}" for group in find_groups(statistics[chosen])]
     answer = fit_class_answer(statistics[chosen], names)
+    weight, bias = answer.discriminants()
+    scale = max(float(np.abs(weight).max()), 1e-12)  # float32 holds them then, and no order changes
+    maps.fit_groups(torch.from_numpy(weight / scale), torch.from_numpy(bias / scale))
     distances = np.concatenate([answer.distances(statistics[part]) for part in _parts(range(n))])
-    used = np.unique(distances.argmin(axis=1))  # the others would have no picture of their own
-    maps.fit_groups(*(torch.from_numpy(array[..., used]) for array in answer.discriminants()))
-    among = distances[:, used]
-    found: np.ndarray = among < _BETWEEN * among.min(axis=1, keepdims=True)
-    return found
+    members = _near(distances)
+    members[chosen, [answer.names.index(name) for name in names]] = True
+    return members
+
+
+def _near(distances: Float[np.ndarray, "N G"]) -> Bool[np.ndarray, "N G"]:
+    """The nearest group, and the next one if it is hardly farther."""
+    nearest = np.sort(distances, axis=1)[:, :2]
+    near: np.ndarray = distances <= np.minimum(nearest[:, -1:], _BETWEEN * nearest[:, :1])
+    return near
 
 
 def _statistics(training: Training) -> Float[np.ndarray, "N D"]:

@@ -38,7 +38,8 @@ def load_module(module: nn.Module, arrays: Arrays, prefix: str, folder: Path) ->
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        detail = str(error).splitlines()[1].strip()
+        lines = str(error).splitlines()  # of torch's own the first says only that there are errors
+        detail = lines[min(1, len(lines) - 1)].strip()
         raise ArtifactError(f"{folder} does not fit its own configuration: {detail}") from None
 
 
@@ -48,11 +49,13 @@ def let_grow(module: nn.Module, **axes: int) -> None:
     def fit_shapes(module: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: Any) -> None:
         for name, axis in axes.items():
             here, there = getattr(module, name), state.get(prefix + name)
-            if there is not None and _without(here.shape, axis) == _without(there.shape, axis):
+            if there is None or there.ndim != here.ndim:
+                continue
+            if _without(here.shape, axis) == _without(there.shape, axis):
                 setattr(module, name, here.new_empty(there.shape))
 
     module.register_load_state_dict_pre_hook(fit_shapes)  # type: ignore[no-untyped-call] # torch's gap
 
 
 def _without(shape: Sequence[int], axis: int) -> list[int]:
-    return [*shape[:axis], *shape[axis + 1 :]] if axis < len(shape) else []
+    return [*shape[:axis], *shape[axis + 1 :]]

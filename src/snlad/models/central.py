@@ -161,7 +161,7 @@ class CentralMaps(nn.Module):
     def fit_residuals(
         self,
         pyramids: Iterable[tuple[Pyramid, Pyramid]],
-        groups: Iterable[Int[Tensor, " _"]] | None = None,
+        groups: Sequence[Int[Tensor, " _"]] | None = None,
     ) -> None:
         """Aggregate residuals of normal pictures around the centers.
 
@@ -172,8 +172,8 @@ class CentralMaps(nn.Module):
         rows = len(self.usual)
         centers = max(len(centers.points) for centers, _ in self._sets())
         sums = torch.zeros(3, rows, centers, dtype=torch.float64)  # 1, residual, its square
-        of_batches = itertools.repeat(None) if groups is None else groups
-        for (teacher, student), of in zip(pyramids, of_batches, strict=False):
+        pairs = zip(pyramids, groups or itertools.repeat(None), strict=groups is not None)
+        for (teacher, student), of in pairs:
             for row, (_, residual, nearest) in enumerate(self._rows(teacher, student, of)):
                 at = _nearest_over(nearest, residual).flatten().cpu()
                 r = residual.flatten().cpu().double()
@@ -214,7 +214,7 @@ def _check_loaded(maps: CentralMaps, _: object) -> None:
     centers = {maps.usual.shape[1], maps.scale.shape[1]} - {max(len(one.points) for one in sets)}
     groups = {maps.group_weight.shape[1], *(len(one.counts) for one in sets)}
     if centers or groups != {len(maps.group_bias)}:
-        raise RuntimeError("central maps\ntheir centers, groups and statistics do not go together")
+        raise RuntimeError("the maps' centers, groups and statistics do not go together")
 
 
 def _nearest_over(nearest: Int[Tensor, "B H W"], residual: Float[Tensor, "B Hl Wl"]) -> Tensor:

@@ -23,6 +23,9 @@ _STRUCTURE = 0.25
 _CLEARER = 0.02
 """More groups must have a silhouette higher by this."""
 
+_ROUNDING = 1e-5
+"""Spread of a channel, relative to its mean, that may be nothing but rounding."""
+
 ENOUGH = 4000
 """Pictures that are enough to find groups in: time and memory grow with their square."""
 
@@ -44,12 +47,13 @@ def find_groups(statistics: Float[np.ndarray, "N D"]) -> Int[np.ndarray, " N"]:
     from sklearn.metrics import silhouette_score
 
     found = np.zeros(len(statistics), dtype=np.int64)
-    scaled = (statistics - statistics.mean(axis=0)) / (statistics.std(axis=0) + 1e-9)
+    middle, spread = statistics.mean(axis=0), statistics.std(axis=0)
+    scaled = (statistics - middle) / (spread + _ROUNDING * np.abs(middle) + 1e-9)
     if len(statistics) < 2 * _LEAST or not scaled.any():
         return found
     axes = PCA(min(_AXES, *scaled.shape), svd_solver="full")
     apart = pdist(axes.fit_transform(scaled.astype(np.float64)))
-    tree, square, best = ward(apart), squareform(apart), _STRUCTURE
+    tree, square, best = ward(apart), squareform(apart), _STRUCTURE - _CLEARER
     for count in _counts(len(statistics)):
         groups = fcluster(tree, count, criterion="maxclust") - 1
         if not groups.any():

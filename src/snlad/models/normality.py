@@ -168,8 +168,10 @@ def _principal_axes(inside: Float[Tensor, "N C"]) -> Float[Tensor, "C Q"]:
 
 def _index_loaded(centers: NormalityCenters, _: object) -> None:
     total, counts = len(centers.points), centers.counts.tolist()
-    if min(counts, default=0) < 1 or sum(counts) != total:
-        raise RuntimeError(f"normality centers\ngroups have {counts} centers, {total} in all")
+    if not 1 <= min(counts, default=0) <= max(counts, default=0) <= centers.most:
+        raise RuntimeError(f"a group has no center, or more than {centers.most}")
+    if sum(counts) != total or not bool(centers.points.isfinite().all()):
+        raise RuntimeError(f"the groups' centers are {sum(counts)}, not {total}, or not all finite")
     centers._index()
 
 
