@@ -78,7 +78,7 @@ class MapsConfig(Section):
     align_corners: bool = True
     combine: Literal["sum", "scaled-sum"] = "sum"
     centers: int = Field(0, ge=0, le=65536)
-    """Normality centers that residuals are measured against; 0 takes residuals as they are."""
+    """Normality centers that residuals are measured against, at most; 0 takes them as they are."""
     centers_for: Literal["all", "alike", "class"] = "all"
     """Which pictures share that many centers: all; those that look alike, in groups that are found
     without a label; or those of a class. A picture is measured against those of the group that it

@@ -64,8 +64,10 @@ BY_PRODUCT = [f"part {product}" for product in PRODUCTS.tolist()]
 HALVES = [f"part {product // 2}" for product in PRODUCTS.tolist()]
 
 
-def test_pictures_that_look_alike_share_centers_whatever_they_are_called() -> None:
-    maps = fitted("alike", ONE)
+def test_pictures_that_look_alike_share_centers_whatever_they_are_called(caplog) -> None:
+    with caplog.at_level("INFO", "snlad"):
+        maps = fitted("alike", ONE)
+    assert "pictures that share centers: 20 of part; 20 of part; 20 of part" in caplog.text
     assert maps.coarse.counts.tolist() == [20, 20, 20]
     groups = told(maps)
     assert len(set(zip(groups, PRODUCTS.tolist(), strict=True))) == 3

@@ -1,5 +1,7 @@
 """The normality centers of the training pictures, and what residual is usual near each."""
 
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +16,8 @@ from snlad.models.groups import ENOUGH, find_groups
 from snlad.models.normality import SAMPLE
 from snlad.models.statistics import channel_statistics
 from snlad.pyramid import Level, Pyramid
+
+logger = logging.getLogger(__name__)
 
 _BATCH = 16
 
@@ -61,9 +65,21 @@ def _fit_groups(
     scale = max(float(np.abs(weight).max()), 1e-12)  # float32 holds them then, and no order changes
     maps.fit_groups(torch.from_numpy(weight / scale), torch.from_numpy(bias / scale))
     distances = np.concatenate([answer.distances(statistics[part]) for part in _parts(range(n))])
+    logger.info("pictures that share centers: %s", _describe(distances.argmin(axis=1), class_names))
     members = _near(distances)
     members[chosen, [answer.names.index(name) for name in names]] = True
     return members
+
+
+def _describe(groups: Int[np.ndarray, " N"], class_names: Sequence[str]) -> str:
+    """How many pictures of which classes each group has."""
+    found: dict[int, Counter[str]] = defaultdict(Counter)
+    for group, name in zip(groups.tolist(), class_names, strict=True):
+        found[group][name] += 1
+    return "; ".join(
+        " and ".join(f"{count} of {name}" for name, count in found[group].most_common())
+        for group in sorted(found)
+    )
 
 
 def _near(distances: Float[np.ndarray, "N G"]) -> Bool[np.ndarray, "N G"]:
