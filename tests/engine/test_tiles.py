@@ -47,19 +47,22 @@ def test_training_sees_the_tiles_of_its_pictures(shared_data, settings, tmp_path
     assert load(run).card.classes == {"dark": 5, "grey": 5}
 
 
-def test_a_budget_without_room_changes_no_number(shared_data, settings, tiled_run, tmp_path):
-    lean = {**settings, "train": {**settings["train"], "cache_gib": 0.0}}
-    run = train(open_dataset(shared_data), tmp_path / "run", make_config(**lean))
+def test_a_budget_without_room_changes_no_number(shared_data, settings, tmp_path):
+    # Without centers: k-means starts elsewhere where many tiles are equal but for rounding.
+    plain = {**settings, "maps": {"centers": 0, "center_distance": False}}
+    lean_train = {**settings["train"], "cache_gib": 0.0}
+    rich, lean = (
+        train(open_dataset(shared_data), tmp_path / name, make_config(**some))
+        for name, some in (("rich", plain), ("lean", {**plain, "train": lean_train}))
+    )
     losses = [
         [json.loads(row)["loss"] for row in (one / "log.jsonl").read_text().splitlines()]
-        for one in (run, tiled_run)
+        for one in (lean, rich)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    # Adam divides by gradients that are nearly 0, so what teacher features of other batches round
-    # otherwise (1e-7) moves weights of the student by 1e-4, and residuals in their units by more.
     picture = next(shared_data.glob("*/test/*/*.png"))
-    scores = [load(one).predict(picture)[0].pred_score for one in (run, tiled_run)]
-    assert scores[0] == pytest.approx(scores[1], rel=1e-2)
+    scores = [load(one).predict(picture)[0].pred_score for one in (lean, rich)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-3)
 
 
 def test_the_map_of_a_picture_is_as_fine_as_its_tiles(tiled_run, shared_data):
